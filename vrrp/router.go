@@ -1,0 +1,90 @@
+// Package vrrp elects the owner of virtual IP addresses with the Virtual
+// Router Redundancy Protocol, version 3 (RFC 9568, RFC 5798).
+//
+// The core is [Node.Step], a pure function of (state, event, now); sockets and
+// clocks are in the engine. A Router here is one virtual router in one address
+// family: an object with addresses of both families is two Routers.
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Family is an address family of a virtual router. RFC 9568 runs one election
+// per family.
+type Family uint8
+
+// The two address families. The zero Family is invalid.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// String returns "IPv4" or "IPv6".
+func (f Family) String() string { return fmt.Sprintf("IPv%d", uint8(f)) }
+
+// Key identifies a Router for its whole life: the name its user gave it and
+// the family. VRID, interface and addresses may change under the same Key.
+type Key struct {
+	Name   string `json:"name"`
+	Family Family `json:"family"`
+}
+
+// String returns "NAME/IPv4" or "NAME/IPv6".
+func (k Key) String() string { return k.Name + "/" + k.Family.String() }
+
+// PreemptMode says whether a backup takes over from a live owner of lower
+// priority (RFC 9568 §6.1, Preempt_Mode).
+type PreemptMode uint8
+
+// The preempt modes. The zero value is the RFC's default.
+const (
+	PreemptAlways PreemptMode = iota // take over at once
+	PreemptNever                     // never from a live owner
+	PreemptDelay                     // after Router.PreemptDelay of lower adverts
+)
+
+// Router is the configuration of one virtual router in one family on this
+// node. It is a value: the engine compares old and new and touches only what
+// differs.
+type Router struct {
+	Key
+	VRID      uint8          `json:"vrid"`      // 1..255
+	Interface string         `json:"interface"` // where adverts and addresses go
+	Addresses []netip.Prefix `json:"addresses"` // all of Key.Family, in the user's order; the prefix is the on-link length
+	Priority  Priority       `json:"priority"`
+
+	AdvertInterval time.Duration `json:"advertInterval"` // 10 ms..40.95 s, whole centiseconds
+	Preempt        PreemptMode   `json:"preempt"`
+	PreemptDelay   time.Duration `json:"preemptDelay,omitempty"` // only with PreemptDelay
+	Unicast        []netip.Addr  `json:"unicast,omitempty"`      // peers; empty means multicast
+}
+
+// Term is one named contribution to a priority, such as a tracker's or an
+// operator's override.
+type Term struct {
+	Reason string `json:"reason"` // shown to people: "failover override", "worker silent for 12s"
+	Delta  int    `json:"delta"`  // added to the base
+}
+
+// Priority explains an effective priority: a base and the terms added to it.
+type Priority struct {
+	Base  uint8  `json:"base"` // 1..255; 255 means address owner
+	Terms []Term `json:"terms,omitempty"`
+}
+
+// Effective is the priority that is advertised: the base plus all terms,
+// clamped to 1..254. The address owner's 255 is never changed by terms, as in
+// keepalived.
+func (p Priority) Effective() uint8 {
+	if p.Base == 255 {
+		return 255
+	}
+	sum := int(p.Base)
+	for _, t := range p.Terms {
+		sum += t.Delta
+	}
+	return uint8(min(max(sum, 1), 254))
+}
