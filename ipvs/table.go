@@ -4,8 +4,10 @@
 package ipvs
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -41,7 +43,20 @@ const (
 	DR  Forwarding = 3 // direct routing, ipvsadm -g
 )
 
-// Key identifies a virtual service in the kernel's table.
+// String returns "NAT" or "DR"; other methods, which only foreign entries
+// have, by their number.
+func (f Forwarding) String() string {
+	switch f {
+	case NAT:
+		return "NAT"
+	case DR:
+		return "DR"
+	}
+	return fmt.Sprintf("forwarding %d", uint8(f))
+}
+
+// Key identifies a virtual service in the kernel's table. Services by
+// firewall mark have no Key; they are never ours.
 type Key struct {
 	Address  netip.Addr `json:"address"`
 	Port     uint16     `json:"port"`
@@ -53,12 +68,27 @@ func (k Key) String() string {
 	return k.Protocol.String() + " " + netip.AddrPortFrom(k.Address, k.Port).String()
 }
 
+// compare orders keys as ipvsadm does: family, protocol, address, port.
+func (k Key) compare(o Key) int {
+	return cmp.Or(
+		cmp.Compare(k.Address.BitLen(), o.Address.BitLen()),
+		cmp.Compare(k.Protocol, o.Protocol),
+		k.Address.Compare(o.Address),
+		cmp.Compare(k.Port, o.Port))
+}
+
 // Service is one wanted or found virtual service with its real servers.
 type Service struct {
 	Key
 	Scheduler    string        `json:"scheduler"`             // kernel name: rr, wrr, lc, wlc, mh, sh, ...
 	Persistence  time.Duration `json:"persistence,omitempty"` // whole seconds; 0 means none
 	Destinations []Destination `json:"destinations,omitempty"`
+
+	// Unmodelled is true when the kernel's entry carries a setting that
+	// Harmony never writes: scheduler flags, one-packet scheduling, a
+	// persistence netmask. Never set it in a wanted service: Diff edits such
+	// an entry of ours back.
+	Unmodelled bool `json:"-"`
 }
 
 // Destination is one real server of a virtual service. Address and Port are
@@ -67,5 +97,34 @@ type Destination struct {
 	Address    netip.Addr `json:"address"`
 	Port       uint16     `json:"port"`
 	Forwarding Forwarding `json:"forwarding"`
-	Weight     int        `json:"weight"` // 0 takes no new connections
+	Weight     int        `json:"weight"` // 0..65535; 0 takes no new connections
+
+	// Unmodelled is true when the kernel's entry carries connection
+	// thresholds, which Harmony never writes. See Service.Unmodelled.
+	Unmodelled bool `json:"-"`
+	// Stats are live counters of an entry that was read from the kernel. They
+	// are not part of the desired state.
+	Stats Stats `json:"stats,omitzero"`
+}
+
+// Stats are the live counters of a destination.
+type Stats struct {
+	Active   int `json:"active"`   // established TCP connections; 0 for UDP
+	Inactive int `json:"inactive"` // all others, such as FIN_WAIT and TIME_WAIT
+}
+
+// endpoint is what identifies a destination within its service.
+func (d Destination) endpoint() netip.AddrPort { return netip.AddrPortFrom(d.Address, d.Port) }
+
+// sorted returns the services in ipvsadm's order and leaves the argument alone.
+func sorted(services []Service) []Service {
+	return slices.SortedFunc(slices.Values(services), func(a, b Service) int { return a.Key.compare(b.Key) })
+}
+
+// sortedDestinations returns the destinations by address and port and leaves
+// the argument alone.
+func sortedDestinations(dests []Destination) []Destination {
+	return slices.SortedFunc(slices.Values(dests), func(a, b Destination) int {
+		return a.endpoint().Compare(b.endpoint())
+	})
 }

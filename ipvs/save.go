@@ -1,0 +1,21 @@
+package ipvs
+
+import (
+	"bufio"
+	"io"
+)
+
+// Save prints the services exactly as "ipvsadm -S -n" prints a kernel table
+// that holds them, in its order: services by family, protocol, address and
+// port, each followed by its destinations by address and port. The error is
+// w's.
+func Save(w io.Writer, services []Service) error {
+	b := bufio.NewWriter(w)
+	for _, s := range sorted(services) {
+		for _, c := range create(s) {
+			// A bufio.Writer keeps the first error for Flush.
+			_, _ = b.WriteString(c.String() + "\n")
+		}
+	}
+	return b.Flush()
+}
