@@ -1,0 +1,62 @@
+package v1alpha1
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// WithDefaults returns a copy of s in which every field that was left out has
+// the default that its comment states. s is not changed.
+func (s VirtualRouterSpec) WithDefaults() VirtualRouterSpec {
+	s = *s.DeepCopy()
+	setDefault(&s.Priority, ptr.To[int32](100))
+	setDefault(&s.AdvertInterval, &metav1.Duration{Duration: time.Second})
+	setDefault(&s.Preempt.Mode, PreemptAlways)
+	setDefault(&s.Transport.Mode, TransportMulticast)
+	return s
+}
+
+// WithDefaults returns a copy of s in which every field that was left out has
+// the default that its comment states. s is not changed.
+func (s L4ServiceSpec) WithDefaults() L4ServiceSpec {
+	s = *s.DeepCopy()
+	setDefault(&s.Protocol, ProtocolTCP)
+	setDefault(&s.Scheduler, "wlc")
+	setDefault(&s.Forwarding, ForwardingNAT)
+	setDefault(&s.Masquerade, ptr.To(s.Forwarding == ForwardingNAT))
+	for i := range s.RealServers {
+		setDefault(&s.RealServers[i].Port, ptr.To(s.Port))
+		setDefault(&s.RealServers[i].Weight, ptr.To[int32](1))
+	}
+	if s.Service != nil {
+		setDefault(&s.Service.Namespace, metav1.NamespaceDefault)
+	}
+	checked := CheckNone
+	if s.Protocol == ProtocolTCP {
+		checked = CheckTCP
+	}
+	setDefault(&s.Check.Type, checked)
+	setDefault(&s.Check.Interval, &metav1.Duration{Duration: 2 * time.Second})
+	setDefault(&s.Check.Timeout, &metav1.Duration{Duration: min(time.Second, s.Check.Interval.Duration)})
+	setDefault(&s.Check.Rise, ptr.To[int32](2))
+	setDefault(&s.Check.Fall, ptr.To[int32](3))
+	return s
+}
+
+// WithDefaults returns a copy of s in which every field that was left out has
+// the default that its comment states.
+func (s SettingsSpec) WithDefaults() SettingsSpec {
+	setDefault(&s.HTTPPort, ptr.To[int32](80))
+	setDefault(&s.HTTPSPort, ptr.To[int32](443))
+	return s
+}
+
+// setDefault sets *field to value if it is zero.
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,167 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// VirtualRouter is a set of virtual IP addresses that always belong to exactly
+// one node, elected with VRRP version 3 (RFC 9568). With addresses of both
+// families it is one election per family, under the same VRID.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,shortName=vr
+// +kubebuilder:printcolumn:name="VRID",type=integer,JSONPath=`.spec.vrid`
+// +kubebuilder:printcolumn:name="Interface",type=string,JSONPath=`.spec.interface`
+// +kubebuilder:printcolumn:name="Addresses",type=string,JSONPath=`.spec.addresses`
+type VirtualRouter struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec VirtualRouterSpec `json:"spec"`
+}
+
+// VirtualRouterSpec is what a VirtualRouter shall be.
+type VirtualRouterSpec struct {
+	// VRID identifies the virtual router among all VRRP speakers on the
+	// link. Two routers may share it only on different interfaces or in
+	// different families.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=255
+	VRID int32 `json:"vrid"`
+
+	// Interface is the network interface that carries adverts and addresses,
+	// the same name on every node.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	Interface string `json:"interface"`
+
+	// Addresses are the virtual addresses with their on-link prefix length,
+	// such as 10.0.0.100/24 and fd00::100/64. Without a length an address is
+	// a /32 or /128. Both families may be mixed.
+	//
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=255
+	// +listType=set
+	Addresses []string `json:"addresses"`
+
+	// Priority is this router's priority on every node that Priorities does
+	// not list; the highest live one owns the addresses. 255 is the address
+	// owner, who always preempts. Default: 100.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=255
+	Priority *int32 `json:"priority,omitempty"`
+
+	// Priorities gives single nodes another priority.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=node
+	Priorities []NodePriority `json:"priorities,omitempty"`
+
+	// AdvertInterval is the time between the owner's adverts, 10ms to 40.95s
+	// in whole centiseconds. A dead owner is replaced after about three of
+	// them. Default: 1s.
+	//
+	// +optional
+	AdvertInterval *metav1.Duration `json:"advertInterval,omitempty"`
+
+	// Preempt says when a node of higher priority takes the addresses from a
+	// live owner of lower priority.
+	//
+	// +optional
+	Preempt Preempt `json:"preempt,omitzero"`
+
+	// Transport says how adverts travel.
+	//
+	// +optional
+	Transport Transport `json:"transport,omitzero"`
+}
+
+// NodePriority is the priority of one node.
+type NodePriority struct {
+	// Node is the node's name: --node of its agent, by default its host name.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Node string `json:"node"`
+
+	// Priority replaces spec.priority on this node.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=255
+	Priority int32 `json:"priority"`
+}
+
+// PreemptMode says when a live owner is replaced.
+//
+// +kubebuilder:validation:Enum=Always;Never;Delay
+type PreemptMode string
+
+// The preempt modes.
+const (
+	PreemptAlways PreemptMode = "Always" // at once
+	PreemptNever  PreemptMode = "Never"  // only when the owner is gone
+	PreemptDelay  PreemptMode = "Delay"  // after Preempt.Delay
+)
+
+// Preempt says when a live owner is replaced.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.delay) == (has(self.mode) && self.mode == 'Delay')",message="delay belongs to mode Delay, and mode Delay needs it"
+type Preempt struct {
+	// Mode is Always (at once), Never (not while the owner lives) or Delay
+	// (after the owner has been of lower priority for Delay). Default: Always.
+	//
+	// +optional
+	Mode PreemptMode `json:"mode,omitempty"`
+
+	// Delay is how long a live owner of lower priority is left alone, above
+	// 0s up to 1000s. Only with mode Delay, which needs it.
+	//
+	// +optional
+	Delay *metav1.Duration `json:"delay,omitempty"`
+}
+
+// TransportMode says how adverts travel.
+//
+// +kubebuilder:validation:Enum=Multicast;Unicast
+type TransportMode string
+
+// The transport modes.
+const (
+	TransportMulticast TransportMode = "Multicast" // 224.0.0.18 and ff02::12
+	TransportUnicast   TransportMode = "Unicast"   // to Transport.Peers
+)
+
+// Transport says how adverts travel.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.peers) == (has(self.mode) && self.mode == 'Unicast')",message="peers belong to mode Unicast, and mode Unicast needs them"
+type Transport struct {
+	// Mode is Multicast (224.0.0.18 and ff02::12) or Unicast (to Peers).
+	// Default: Multicast.
+	//
+	// +optional
+	Mode TransportMode `json:"mode,omitempty"`
+
+	// Peers are the addresses of the other nodes on the interface, at least
+	// one for each family that the router has addresses of. All nodes may be
+	// listed, so that every node has the same object: a node leaves out the
+	// peer that is its own source address. Only with mode Unicast, which
+	// needs it.
+	//
+	// +optional
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=255
+	// +listType=set
+	Peers []string `json:"peers,omitempty"`
+}
+
+// VirtualRouterList is a list of VirtualRouter objects.
+//
+// +kubebuilder:object:root=true
+type VirtualRouterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []VirtualRouter `json:"items"`
+}
