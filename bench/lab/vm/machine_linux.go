@@ -1,0 +1,355 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"debug/elf"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootWait bounds the time from the start of QEMU to that of the command. It
+// is about 6 s without KVM on an idle host.
+const bootWait = 3 * time.Minute
+
+// machine is one run of QEMU.
+type machine struct {
+	options
+	log    *slog.Logger
+	dir    string // scratch, removed at the end
+	kernel kernel
+	tty    bool
+
+	qemu   *exec.Cmd
+	said   bytes.Buffer // by QEMU, to be read when it has ended
+	status *os.File     // our end of the status port
+	closer []io.Closer
+	copies sync.WaitGroup // output on its way
+}
+
+// boot runs the command in a machine and returns its exit status.
+func boot(ctx context.Context, o options, args []string) (int, error) {
+	level := slog.LevelWarn
+	if o.verbose {
+		level = slog.LevelInfo
+	}
+	m := &machine{options: o, tty: isTerminal(os.Stdin) && isTerminal(os.Stdout)}
+	m.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	if err := m.prepare(ctx, args); err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(m.dir)
+	restore := saveTerminal(os.Stdin)
+	defer restore()
+	return m.run(ctx)
+}
+
+// prepare makes the scratch folder with the initial root.
+func (m *machine) prepare(ctx context.Context, args []string) error {
+	cache := m.cache
+	if cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("no folder for the kernel: %w", err)
+		}
+		cache = filepath.Join(user, "harmony", "vm")
+	}
+	cache, err := filepath.Abs(cache)
+	if err != nil {
+		return err
+	}
+	if m.kernel, err = fetchKernel(ctx, cache); err != nil {
+		return err
+	}
+	s, err := m.spec(args)
+	if err != nil {
+		return err
+	}
+	if m.dir, err = os.MkdirTemp("", "harmony-vm-"); err != nil {
+		return err
+	}
+	if err := m.writeRoot(s); err != nil {
+		return errors.Join(fmt.Errorf("initial root: %w", err), os.RemoveAll(m.dir))
+	}
+	return nil
+}
+
+func (m *machine) spec(args []string) (spec, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return spec{}, err
+	}
+	s := spec{
+		Args:    args,
+		Env:     append(os.Environ(), "HARMONY_VM=1"),
+		Dir:     dir,
+		TTY:     m.tty,
+		Modules: m.kernel.modules,
+		Outs:    m.outs,
+	}
+	if size, err := unix.IoctlGetWinsize(int(os.Stdout.Fd()), unix.TIOCGWINSZ); err == nil {
+		s.Rows, s.Columns = size.Row, size.Col
+	}
+	for _, path := range m.kernel.boot {
+		s.Boot = append(s.Boot, "/modules/"+filepath.Base(path))
+	}
+	return s, nil
+}
+
+func (m *machine) initrd() string    { return filepath.Join(m.dir, "initrd") }
+func (m *machine) kernelLog() string { return filepath.Join(m.dir, "kernel.log") }
+
+// writeRoot writes the initial root: this program as its init, the modules,
+// and the spec, which holds the environment and is therefore nobody else's.
+func (m *machine) writeRoot(s spec) error {
+	file, err := os.OpenFile(m.initrd(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	self, err := staticSelf()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	root := newCPIO(file)
+	for _, dir := range []string{"/dev", "/proc", "/sys", "/modules", "/host", "/memory", "/root"} {
+		root.add(dir, cpioDir, nil)
+	}
+	root.add(guestInit, cpioFile, self)
+	root.add(guestSpec, cpioFile, text)
+	for i, path := range m.kernel.boot {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		root.add(s.Boot[i], cpioFile, data)
+	}
+	return errors.Join(root.close(), file.Close())
+}
+
+// staticSelf returns this program, which must be able to run without files.
+func staticSelf() ([]byte, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := elf.NewFile(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range file.Progs {
+		if p.Type == elf.PT_INTERP {
+			return nil, errors.New("this program is not static: build it with CGO_ENABLED=0")
+		}
+	}
+	return data, nil
+}
+
+// run starts QEMU, waits for the report, and ends QEMU. Nothing of the machine
+// is worth an orderly shutdown: its writes are in memory, or on the host.
+func (m *machine) run(ctx context.Context) (int, error) {
+	// Pdeathsig is about the thread that starts QEMU.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	start := time.Now()
+	if err := m.start(); err != nil {
+		return 0, errors.Join(err, m.close())
+	}
+	m.log.Info("machine started", "qemu", m.qemu.Args)
+	lines := make(chan string)
+	go func() { // ends when the status port does, that is with QEMU
+		defer close(lines)
+		scan := bufio.NewScanner(m.status)
+		for scan.Scan() {
+			lines <- scan.Text()
+		}
+	}()
+	result, err := m.await(ctx, lines, start)
+	_ = m.qemu.Process.Kill()
+	_ = m.qemu.Wait() // it was killed, or its status says nothing
+	for range lines {
+	}
+	m.copies.Wait()
+	if err != nil {
+		err = m.explain(err)
+	}
+	return result, errors.Join(err, m.close())
+}
+
+func (m *machine) await(ctx context.Context, lines <-chan string, start time.Time) (int, error) {
+	late := time.NewTimer(bootWait)
+	defer late.Stop()
+	for {
+		select {
+		case line, ok := <-lines:
+			if !ok {
+				return 0, errors.New("the machine stopped by itself")
+			}
+			if line == "up" {
+				late.Stop()
+				m.log.Info("command started", "after", time.Since(start).Round(time.Millisecond))
+				continue
+			}
+			return m.judge(line)
+		case <-late.C:
+			return 0, fmt.Errorf("the machine did not boot within %v", bootWait)
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+func (m *machine) judge(line string) (int, error) {
+	var r report
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		return 0, fmt.Errorf("report of the machine: %w", err)
+	}
+	if r.Fault != "" {
+		return 0, errors.New(r.Fault)
+	}
+	return r.Code, nil
+}
+
+// explain adds what QEMU said, and the end of what the kernel said.
+func (m *machine) explain(err error) error {
+	if m.said.Len() > 0 {
+		err = fmt.Errorf("%w; QEMU said: %s", err, bytes.TrimSpace(m.said.Bytes()))
+	}
+	const tail = 4000
+	if said, readErr := os.ReadFile(m.kernelLog()); readErr == nil && len(said) > 0 {
+		err = fmt.Errorf("%w; its kernel said last:\n%s", err, said[max(0, len(said)-tail):])
+	}
+	return err
+}
+
+// start starts QEMU with its ports connected.
+func (m *machine) start() error {
+	m.qemu = exec.Command("qemu-system-x86_64", m.args()...)
+	m.qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	m.qemu.Stderr = &m.said
+	if m.tty {
+		m.qemu.Stdin, m.qemu.Stdout = os.Stdin, os.Stdout
+	}
+	if err := m.connect(); err != nil {
+		return err
+	}
+	if err := m.qemu.Start(); err != nil {
+		return fmt.Errorf("start the machine: %w", err)
+	}
+	for _, f := range m.qemu.ExtraFiles {
+		f.Close() // QEMU's now; if it stayed open, its other end would never end
+	}
+	return nil
+}
+
+// connect gives QEMU one end of a socket for each port, from descriptor 3 on,
+// and joins the other ends with our own streams.
+func (m *machine) connect() error {
+	for _, port := range ports {
+		ours, theirs, err := socketPair(port)
+		if err != nil {
+			return err
+		}
+		m.qemu.ExtraFiles = append(m.qemu.ExtraFiles, theirs)
+		m.closer = append(m.closer, ours)
+		switch port {
+		case "status":
+			m.status = ours
+		case "stdin":
+			go m.feed(ours) // ends with our input, or with the process
+		case "stdout":
+			m.copy(os.Stdout, ours)
+		case "stderr":
+			m.copy(os.Stderr, ours)
+		}
+	}
+	return nil
+}
+
+// feed copies our standard input to the machine. A terminal that is not the
+// command's is left alone.
+func (m *machine) feed(to *os.File) {
+	if !isTerminal(os.Stdin) {
+		// What the command does not read is lost, as with ssh.
+		_, _ = io.Copy(to, os.Stdin)
+	}
+	_ = unix.Shutdown(int(to.Fd()), unix.SHUT_WR)
+}
+
+// copy forwards an output until QEMU ends.
+func (m *machine) copy(to, from *os.File) {
+	m.copies.Go(func() {
+		if _, err := io.Copy(to, from); err != nil {
+			m.log.Warn("output is lost", "stream", from.Name(), "err", err)
+		}
+	})
+}
+
+func socketPair(name string) (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, fmt.Errorf("socket for %s: %w", name, err)
+	}
+	return os.NewFile(uintptr(fds[0]), name), os.NewFile(uintptr(fds[1]), name), nil
+}
+
+func (m *machine) close() error {
+	var errs []error
+	for _, c := range m.closer {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// args is QEMU's command line.
+func (m *machine) args() []string {
+	args := []string{
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-smp", strconv.Itoa(m.cpus), "-m", strconv.Itoa(m.memory),
+		"-kernel", m.kernel.image, "-initrd", m.initrd(),
+		"-append", "console=ttyS0 rdinit=" + guestInit + " quiet panic=-1 mitigations=off nokaslr audit=0 apparmor=0",
+		"-serial", "file:" + m.kernelLog(),
+		"-device", "virtio-serial-pci",
+		"-device", "virtio-rng-pci",
+		"-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
+	}
+	if unix.Access("/dev/kvm", unix.R_OK|unix.W_OK) == nil {
+		args = append(args, "-accel", "kvm", "-cpu", "host")
+	} else {
+		args = append(args, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max")
+	}
+	for i, out := range m.outs {
+		args = append(args, "-virtfs", fmt.Sprintf("local,path=%s,mount_tag=out%d,security_model=none,multidevs=remap", comma(out), i))
+	}
+	if m.tty {
+		args = append(args, "-chardev", "stdio,id=tty,signal=off", "-device", "virtconsole,chardev=tty")
+	}
+	for i, port := range ports {
+		args = append(args,
+			"-chardev", fmt.Sprintf("socket,id=%s,fd=%d", port, 3+i),
+			"-device", fmt.Sprintf("virtserialport,chardev=%s,nr=%d,name=%s", port, 1+i, port))
+	}
+	return args
+}

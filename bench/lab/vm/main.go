@@ -1,0 +1,126 @@
+// Vm runs a command where IPVS is: directly when the running kernel has it,
+// else in a virtual machine with the distribution's kernel and the host's
+// files. In there the command is root, every write stays in memory and
+// vanishes, and there is no network but the loopback.
+//
+//	vm [flags] COMMAND [ARGUMENT...]     exit status, standard streams and terminal are the command's
+//	vm [flags]                           a shell
+//	go test -exec vm ./ipvs              any package's tests
+//
+// It needs QEMU (KVM is used where it is), kmod, dpkg and apt, and fetches the
+// kernel's package once into its cache, without installing it. It was tried on
+// Debian 12; Ubuntu's kernel packages are handled by the same code, untried.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// exitVM is the exit status for a fault of the machine, not of the command.
+const exitVM = 125
+
+type options struct {
+	cache   string
+	memory  int // MiB
+	cpus    int
+	timeout time.Duration
+	outs    paths
+	always  bool
+	verbose bool
+}
+
+// paths is a flag that may be repeated.
+type paths []string
+
+func (p *paths) String() string { return strings.Join(*p, ",") }
+
+func (p *paths) Set(s string) error {
+	abs, err := filepath.Abs(s)
+	*p = append(*p, abs)
+	return err
+}
+
+func main() {
+	if os.Getpid() == 1 && os.Args[0] == guestInit {
+		guest() // does not return
+	}
+	code, err := run()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "vm:", err)
+	}
+	os.Exit(code)
+}
+
+func run() (int, error) {
+	var o options
+	flag.StringVar(&o.cache, "cache", os.Getenv("HARMONY_VM_CACHE"), "folder for the kernel (default: in the user's cache)")
+	flag.IntVar(&o.memory, "m", 3072, "memory of the machine, in MiB, files written included")
+	flag.IntVar(&o.cpus, "cpus", min(runtime.NumCPU(), 4), "processors")
+	flag.DurationVar(&o.timeout, "timeout", 0, "kill the machine after this time (0: never)")
+	flag.Var(&o.outs, "out", "existing folder whose writes reach the host (repeatable)")
+	flag.BoolVar(&o.always, "always", false, "use the machine even if the running kernel has ip_vs")
+	flag.BoolVar(&o.verbose, "v", false, "say what is done, and when")
+	flag.Parse()
+
+	args := flag.Args()
+	if len(args) == 0 {
+		args = []string{shell()}
+	}
+	if !o.always && hasIPVS() {
+		return direct(args)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if o.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.timeout)
+		defer cancel()
+	}
+	code, err := boot(ctx, o, args)
+	if err != nil {
+		return exitVM, err
+	}
+	return code, nil
+}
+
+func shell() string {
+	if s := os.Getenv("SHELL"); s != "" {
+		return s
+	}
+	return "/bin/sh"
+}
+
+// hasIPVS also makes the kernel load it where it can.
+func hasIPVS() bool {
+	const table = "/proc/net/ip_vs"
+	if _, err := os.Stat(table); err == nil {
+		return true
+	}
+	// The answer is whether the table is there then.
+	_ = exec.Command("modprobe", "-q", "ip_vs").Run()
+	_, err := os.Stat(table)
+	return err == nil
+}
+
+// direct replaces this process by the command.
+func direct(args []string) (int, error) {
+	path, err := exec.LookPath(args[0])
+	if errors.Is(err, exec.ErrDot) {
+		err = nil
+	}
+	if err != nil {
+		return exitVM, err
+	}
+	return exitVM, syscall.Exec(path, args, os.Environ())
+}
