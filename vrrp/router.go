@@ -46,6 +46,17 @@ const (
 	PreemptDelay                     // after Router.PreemptDelay of lower adverts
 )
 
+var preemptNames = [...]string{"always", "never", "delay"}
+
+// String returns "always", "never" or "delay".
+func (m PreemptMode) String() string { return enumName(preemptNames[:], m) }
+
+// MarshalText writes the name.
+func (m PreemptMode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads what MarshalText has written.
+func (m *PreemptMode) UnmarshalText(b []byte) error { return enumValue(preemptNames[:], b, m) }
+
 // Router is the configuration of one virtual router in one family on this
 // node. It is a value: the engine compares old and new and touches only what
 // differs.

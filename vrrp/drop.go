@@ -1,0 +1,39 @@
+package vrrp
+
+// DropReason says why an advert was not accepted. It is an error, so that
+// callers of ParseAdvert find it with errors.As.
+type DropReason uint8
+
+// The reasons, in the order in which they are checked.
+const (
+	DropLength      DropReason = iota + 1 // shorter than its header and addresses
+	DropVersion                           // not VRRPv3
+	DropType                              // not an advertisement
+	DropChecksum                          // wrong with and without the pseudo-header
+	DropInterval                          // Max Advertise Interval of zero
+	DropVRID                              // no router of ours on this interface has this VRID
+	DropTTL                               // TTL or hop limit is not 255: it has crossed a router
+	DropOwnAddress                        // sent from our own address: a loop, or an address in use twice
+	DropDestination                       // unicast to a multicast router, or the other way round
+	DropNotPeer                           // source is not among the unicast peers
+	dropReasons
+)
+
+var dropNames = [...]string{
+	DropLength: "length", DropVersion: "version", DropType: "type",
+	DropChecksum: "checksum", DropInterval: "interval", DropVRID: "vrid",
+	DropTTL: "ttl", DropOwnAddress: "own-address",
+	DropDestination: "destination", DropNotPeer: "not-peer",
+}
+
+// String returns the reason as a short label, such as "checksum".
+func (r DropReason) String() string { return enumName(dropNames[:], r) }
+
+// Error makes a reason an error.
+func (r DropReason) Error() string { return "vrrp advert dropped: " + r.String() }
+
+// MarshalText writes the label.
+func (r DropReason) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// UnmarshalText reads what MarshalText has written.
+func (r *DropReason) UnmarshalText(b []byte) error { return enumValue(dropNames[:], b, r) }

@@ -1,0 +1,170 @@
+package vrrp
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// receive judges a packet and hands it to the router it is meant for.
+func (n *Node) receive(e Received) {
+	a, err := ParseAdvert(e.Packet, e.Src, e.Dst)
+	if err == nil {
+		n.hear(e, a)
+		return
+	}
+	reason := err.(DropReason)
+	var routers []*router
+	if len(e.Packet) > 1 { // if the VRID is not what was wrong, it tells whom it concerns
+		routers = n.wire[wireKey{e.Interface, familyOf(e.Src), e.Packet[1]}]
+	}
+	if len(routers) == 0 {
+		n.strays.count(reason)
+	}
+	for _, r := range routers {
+		r.counters.Dropped.count(reason)
+	}
+}
+
+func (n *Node) hear(e Received, a Advert) {
+	routers := n.wire[wireKey{e.Interface, familyOf(e.Src), a.VRID}]
+	if len(routers) == 0 {
+		n.strays.count(DropVRID)
+	}
+	for _, r := range routers {
+		if reason := r.refuse(e); reason != 0 {
+			r.counters.Dropped.count(reason)
+			continue
+		}
+		r.counters.Received++
+		from := Peer{Addr: e.Src, Priority: a.Priority}
+		switch r.state {
+		case Backup:
+			n.backupHears(r, from, a.Interval)
+		case Master:
+			n.masterHears(r, from, a.Interval)
+		case Leaving:
+			n.leavingHears(r, from, a.Interval)
+		}
+	}
+}
+
+// refuse says why a router does not listen to a packet, or 0.
+func (r *router) refuse(e Received) DropReason {
+	unicast := len(r.Unicast) > 0
+	switch {
+	case e.TTL != hopLimit:
+		return DropTTL
+	case e.Src == r.src:
+		return DropOwnAddress
+	case e.Dst.IsMulticast() == unicast:
+		return DropDestination
+	case unicast && !slices.Contains(r.Unicast, e.Src):
+		return DropNotPeer
+	}
+	return 0
+}
+
+// backupHears is RFC 9568 §6.4.2.
+func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
+	switch {
+	case from.Priority == 0:
+		r.released, r.downFrom = true, n.now
+	case n.accepts(r, from.Priority):
+		r.released, r.downFrom, r.graced = false, n.now, false
+		r.masterInterval = interval
+	default: // lower, and we preempt: the timer runs on
+	}
+	r.peer = from
+}
+
+// accepts says whether a backup acknowledges an owner of that priority.
+func (n *Node) accepts(r *router, priority uint8) bool {
+	own := r.Priority.Effective()
+	if priority >= own || r.Preempt == PreemptNever && own != 255 {
+		r.preemptAt = time.Time{}
+		return true
+	}
+	if r.preemptAt.IsZero() { // as keepalived: the delay starts with the first lower advert
+		r.preemptAt = n.now
+		if r.Preempt == PreemptDelay {
+			r.preemptAt = n.now.Add(r.PreemptDelay)
+		}
+	}
+	return n.now.Before(r.preemptAt)
+}
+
+// masterHears is RFC 9568 §6.4.3.
+func (n *Node) masterHears(r *router, from Peer, interval time.Duration) {
+	own := r.Priority.Effective()
+	r.peer = from
+	switch {
+	case from.Priority == 0:
+		n.prompt(r)
+	case from.Priority > own:
+		n.yield(r, interval, HigherPriority, fmt.Sprintf("%v advertises %d; I have %s", from.Addr, from.Priority, r.Priority.text()))
+	case from.Priority == own && from.Addr.Compare(r.src) > 0:
+		n.yield(r, interval, HigherAddress, fmt.Sprintf("%v advertises %d too, and I am %v", from.Addr, from.Priority, r.src))
+	default:
+		n.prompt(r)
+		n.reassert(r, from)
+	}
+}
+
+// yield gives way to a better owner, which has announced itself already. Our
+// last advert tells it that the network may have believed us until now: it
+// announces itself once more.
+func (n *Node) yield(r *router, interval time.Duration, why Cause, text string) {
+	n.becomeBackup(r, why, text)
+	r.masterInterval = interval
+	n.advertise(r)
+}
+
+// prompt answers an advert with ours.
+func (n *Node) prompt(r *router) {
+	if n.due(r.promptAt) {
+		r.promptAt = n.now.Add(promptSpacing)
+		n.advertise(r)
+	}
+}
+
+// reassert repairs what a rival's announcements have done to the network.
+func (n *Node) reassert(r *router, rival Peer) {
+	if !n.due(r.rivalAt) {
+		return
+	}
+	r.rivalAt = n.now.Add(announceAgain)
+	r.counters.Rivals++
+	n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority})
+	r.announce.restart(r.Addresses, n.now)
+	n.announce(r)
+}
+
+// leavingHears waits for anybody who owns the addresses now, of whatever
+// priority: it has announced itself before it adverts.
+func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
+	if from.Priority == 0 || !r.answering {
+		return
+	}
+	r.peer = from
+	if r.retired == NoCause {
+		n.becomeBackup(r, PeerTookOver, fmt.Sprintf("%v has taken over with %d; I have %s", from.Addr, from.Priority, r.Priority.text()))
+		r.masterInterval = interval
+		return
+	}
+	n.silence(r)
+	r.announce, r.leaveBy = schedule{}, time.Time{}
+}
+
+// advertise sends our advert.
+func (n *Node) advertise(r *router) { n.send(r, r.adverts) }
+
+// release sends our advert with priority 0.
+func (n *Node) release(r *router) { n.send(r, r.releases) }
+
+func (n *Node) send(r *router, adverts []Send) {
+	for _, s := range adverts {
+		n.then = append(n.then, s)
+	}
+	r.counters.Sent += uint64(len(adverts))
+}

@@ -1,0 +1,113 @@
+package vrrp
+
+import "net/netip"
+
+// Event is an input of Node.Step: Configure, Link, Received, Tick, Resign
+// or Halt.
+type Event interface{ event() }
+
+// Configure is the whole set of routers that this node shall run. What equals
+// the running configuration is not touched.
+type Configure struct {
+	// Routers must each be valid (Router.Validate) and together free of
+	// conflicts; Admit sees to both.
+	Routers []Router
+}
+
+// Link tells the state of an interface. An interface never told of is absent.
+type Link struct {
+	Interface string
+	Up        bool // exists, administratively up, with carrier
+	// Addresses are those that can be a source now (no tentative ones), of
+	// both families, in the kernel's order, ours included.
+	Addresses []netip.Prefix
+}
+
+// Received is a packet of protocol 112.
+type Received struct {
+	Interface string
+	Src, Dst  netip.Addr
+	TTL       int    // or hop limit
+	Packet    []byte // what follows the IP header; not retained
+}
+
+// Tick says that time has passed. All packets that had arrived before it must
+// have been handed in first: a timer must not act on silence that is only our
+// own delay.
+type Tick struct{}
+
+// Resign asks to give up the addresses of every router of that name that is
+// master here, in favour of whoever takes over. A router that nobody takes
+// becomes master again. Lower the priority first, or a preempting router
+// takes its addresses back.
+type Resign struct{ Name string }
+
+// Halt ends all routers. Those that are master hand over first, unless Now.
+type Halt struct{ Now bool }
+
+func (Configure) event() {}
+func (Link) event()      {}
+func (Received) event()  {}
+func (Tick) event()      {}
+func (Resign) event()    {}
+func (Halt) event()      {}
+
+// Action is an output of Node.Step: Transition, AddAddresses, Answer,
+// Announce, Send, RemoveAddresses or Rival. The caller carries actions out one
+// after the other, in their order, and goes on when one fails.
+type Action interface{ action() }
+
+// AddAddresses puts addresses on an interface. It comes before the Answer,
+// Announce and Send that make use of them.
+type AddAddresses struct {
+	Key       Key
+	Interface string
+	Addresses []netip.Prefix
+}
+
+// Answer is the whole set of addresses, of all routers, that answer ARP and ND
+// from now on, sorted. When it grows it comes before the Announce that draws
+// traffic here; when it shrinks, before anything tells another node to speak.
+type Answer struct{ Addresses []netip.Addr }
+
+// Announce sends one gratuitous ARP request or unsolicited neighbor
+// advertisement per address. On take-over it comes before the first Send: who
+// hears our advert may rely on the network knowing us already.
+type Announce struct {
+	Key       Key
+	Interface string
+	Addresses []netip.Prefix
+}
+
+// Send transmits one advert with TTL or hop limit 255.
+type Send struct {
+	Key       Key
+	Interface string
+	Src, Dst  netip.Addr
+	Priority  uint8
+	Packet    []byte // what follows the IP header, checksum included; read-only
+}
+
+// RemoveAddresses takes addresses from an interface. It is never emitted for
+// an address that another router of this node has on that interface.
+type RemoveAddresses struct {
+	Key       Key
+	Interface string
+	Addresses []netip.Prefix
+}
+
+// Rival reports a node that advertises while we are master and do not yield.
+// It is rate-limited: it accompanies our immediate answer.
+type Rival struct {
+	Key      Key
+	Addr     netip.Addr
+	Priority uint8
+}
+
+func (Transition) action()      {}
+func (AddAddresses) action()    {}
+func (Answer) action()          {}
+func (Announce) action()        {}
+func (Send) action()            {}
+func (RemoveAddresses) action() {}
+func (Rival) action()           {}

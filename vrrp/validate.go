@@ -1,0 +1,122 @@
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Equal says whether two configurations are the same.
+func (r Router) Equal(o Router) bool {
+	return r.Key == o.Key && r.VRID == o.VRID && r.Interface == o.Interface &&
+		slices.Equal(r.Addresses, o.Addresses) && r.Priority.Equal(o.Priority) &&
+		r.AdvertInterval == o.AdvertInterval && r.Preempt == o.Preempt &&
+		r.PreemptDelay == o.PreemptDelay && slices.Equal(r.Unicast, o.Unicast)
+}
+
+// Equal says whether two priorities have the same base and terms.
+func (p Priority) Equal(o Priority) bool { return p.Base == o.Base && slices.Equal(p.Terms, o.Terms) }
+
+// Clone returns a deep copy.
+func (r Router) Clone() Router {
+	r.Addresses = slices.Clone(r.Addresses)
+	r.Priority.Terms = slices.Clone(r.Priority.Terms)
+	r.Unicast = slices.Clone(r.Unicast)
+	return r
+}
+
+// maxIfName is IFNAMSIZ of linux/if.h without the final zero.
+const maxIfName = 15
+
+// Validate checks that a router can be run. Its error joins one line per
+// field that cannot.
+func (r Router) Validate() error {
+	var errs []error
+	bad := func(cond bool, format string, args ...any) {
+		if cond {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	bad(r.Name == "", "name is empty")
+	bad(r.Family != IPv4 && r.Family != IPv6, "family %d is neither 4 nor 6", uint8(r.Family))
+	bad(r.VRID == 0, "vrid 0 is not in 1..255")
+	bad(r.Interface == "" || len(r.Interface) > maxIfName, "interface name %q is not 1..%d bytes long", r.Interface, maxIfName)
+	bad(r.Priority.Base == 0, "priority 0 is not in 1..255")
+	bad(r.AdvertInterval < centisecond || r.AdvertInterval > maxInterval || r.AdvertInterval%centisecond != 0,
+		"advert interval %v is not in 10ms..40.95s in steps of 10ms", r.AdvertInterval)
+	bad(r.Preempt > PreemptDelay, "preempt mode %d is unknown", uint8(r.Preempt))
+	bad(r.PreemptDelay < 0, "preempt delay %v is negative", r.PreemptDelay)
+	bad(len(r.Addresses) == 0, "no addresses")
+	seen := map[netip.Addr]bool{}
+	for _, p := range r.Addresses {
+		bad(!r.hosts(p.Addr()) || p.Bits() < 0, "address %v is not a unicast %v address with prefix length", p, r.Family)
+		bad(seen[p.Addr()], "address %v is there twice", p.Addr())
+		seen[p.Addr()] = true
+	}
+	for _, a := range r.Unicast {
+		bad(!r.hosts(a), "unicast peer %v is not a unicast %v address", a, r.Family)
+	}
+	return errors.Join(errs...)
+}
+
+// hosts says whether a can belong to a node in the router's family.
+func (r Router) hosts(a netip.Addr) bool {
+	return a.IsValid() && familyOf(a) == r.Family && !a.Is4In6() && a.Zone() == "" &&
+		!a.IsMulticast() && !a.IsUnspecified()
+}
+
+// Admit returns the part of wanted that can run, sorted by Key, and an error
+// joined of one for each router that cannot: it is not valid, or has Key, VRID
+// on its interface, or an address in common with one before it. A refused
+// router that runs already, as found in running, keeps its configuration if
+// that is still free of conflicts.
+func Admit(running, wanted []Router) ([]Router, error) {
+	var errs []error
+	var admitted, refused []Router
+	taken := map[any]Key{}
+	admit := func(r Router) error {
+		claims := r.claims()
+		for _, c := range claims {
+			if by, ok := taken[c]; ok {
+				return fmt.Errorf("router %v: %v belongs to router %v already", r.Key, c, by)
+			}
+		}
+		for _, c := range claims {
+			taken[c] = r.Key
+		}
+		admitted = append(admitted, r.Clone())
+		return nil
+	}
+	for _, w := range wanted {
+		err := w.Validate()
+		if err != nil {
+			err = fmt.Errorf("router %v: %w", w.Key, err)
+		} else {
+			err = admit(w)
+		}
+		if err != nil {
+			errs = append(errs, err)
+			refused = append(refused, w)
+		}
+	}
+	for _, w := range refused {
+		if i := slices.IndexFunc(running, func(r Router) bool { return r.Key == w.Key }); i >= 0 {
+			_ = admit(running[i]) // the refusal is reported above
+		}
+	}
+	slices.SortFunc(admitted, func(a, b Router) int { return compareKeys(a.Key, b.Key) })
+	return admitted, errors.Join(errs...)
+}
+
+// claims are the things of which a node has one each.
+func (r Router) claims() []any {
+	claims := []any{r.Key, wireKey{r.Interface, r.Family, r.VRID}}
+	for _, p := range r.Addresses {
+		claims = append(claims, p.Addr())
+	}
+	return claims
+}
+
+// String says what a wireKey stands for.
+func (k wireKey) String() string { return fmt.Sprintf("%v VRID %d on %s", k.family, k.vrid, k.iface) }
