@@ -1,0 +1,204 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// Options configure a Runner.
+type Options struct {
+	Log *slog.Logger // required
+
+	// Changed is called after a verdict has changed, from the goroutine of the
+	// check: it may run several times at once, must not block, and must not
+	// call Set or Close. Nil means nobody listens.
+	Changed func()
+
+	// Jitter picks the delay of a new check's first probe out of [0, interval),
+	// so that a thousand checks do not fire at once. Required.
+	Jitter func(interval time.Duration) time.Duration
+
+	// Probe is one probe; a nil error is a success. It must return when ctx is
+	// done, which is after Spec.Timeout at the latest. Nil means TCP: a
+	// connection is made and closed.
+	Probe func(ctx context.Context, spec Spec) error
+}
+
+// Verdict is what is known about one check.
+type Verdict struct {
+	Up        bool      `json:"up"`
+	Since     time.Time `json:"since"`               // when the verdict was reached, or the check was set
+	Checked   time.Time `json:"checked,omitzero"`    // end of the last probe; zero before the first
+	LastError string    `json:"lastError,omitempty"` // of the last probe; empty if it succeeded
+}
+
+// Runner runs checks. Its methods may be called from any goroutine.
+type Runner struct {
+	opt Options
+	wg  sync.WaitGroup // one for each check's goroutine
+
+	mu     sync.Mutex // guards the rest, and what checks point to
+	checks map[Spec]*run
+	closed bool
+}
+
+// run is one running check.
+type run struct {
+	cancel  context.CancelFunc
+	state   State
+	verdict Verdict
+}
+
+// NewRunner returns a Runner without checks. The caller closes it.
+func NewRunner(opt Options) *Runner {
+	if opt.Probe == nil {
+		opt.Probe = connect
+	}
+	if opt.Changed == nil {
+		opt.Changed = func() {}
+	}
+	return &Runner{opt: opt, checks: make(map[Spec]*run)}
+}
+
+// Set makes specs the whole set of checks. One that runs already goes on with
+// its state and its rhythm; one that is gone is forgotten and its probe
+// cancelled; a new one is up until it has failed. An invalid Spec is logged and
+// not run, so its target counts as up. Set does not wait for probes.
+func (r *Runner) Set(specs []Spec) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	wanted := make(map[Spec]bool, len(specs))
+	for _, spec := range specs {
+		if err := spec.Validate(); err != nil {
+			r.opt.Log.Error("check refused", "target", spec.Target, "err", err)
+			continue
+		}
+		wanted[spec] = true
+		if r.checks[spec] == nil {
+			r.start(spec)
+		}
+	}
+	for spec, c := range r.checks {
+		if !wanted[spec] {
+			c.cancel()
+			delete(r.checks, spec)
+		}
+	}
+}
+
+// start adds a check and its goroutine, which ends when the check is cancelled.
+// The caller holds the lock.
+func (r *Runner) start(spec Spec) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &run{cancel: cancel, verdict: Verdict{Up: true, Since: time.Now()}}
+	r.checks[spec] = c
+	r.wg.Go(func() { r.loop(ctx, spec, c) })
+}
+
+// loop probes until ctx is done. A probe that takes longer than the interval
+// makes the ticker drop ticks, so there is never more than one in flight.
+func (r *Runner) loop(ctx context.Context, spec Spec, c *run) {
+	delay := time.NewTimer(r.opt.Jitter(spec.Interval))
+	defer delay.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-delay.C:
+	}
+	tick := time.NewTicker(spec.Interval)
+	defer tick.Stop()
+	for {
+		r.probe(ctx, spec, c)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// probe runs one probe and judges its result, unless the check was cancelled
+// meanwhile.
+func (r *Runner) probe(ctx context.Context, spec Spec, c *run) {
+	limited, cancel := context.WithTimeout(ctx, spec.Timeout)
+	defer cancel()
+	err := r.opt.Probe(limited, spec)
+	verdict, streak, changed := r.judge(ctx, spec, c, err)
+	if !changed {
+		return
+	}
+	r.opt.Log.Info("check verdict changed", "target", spec.Target, "up", verdict.Up,
+		"streak", streak, "rise", spec.Rise, "fall", spec.Fall, "err", verdict.LastError)
+	r.opt.Changed()
+}
+
+// judge folds one result into the check. It returns the verdict, the results in
+// a row that spoke against the one before, and whether that has changed.
+func (r *Runner) judge(ctx context.Context, spec Spec, c *run, err error) (v Verdict, streak int, changed bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Err() != nil {
+		return c.verdict, 0, false
+	}
+	was := c.state
+	c.state = was.Fold(spec, err == nil)
+	c.verdict.Checked = time.Now()
+	c.verdict.LastError = reason(err)
+	if changed = c.state.Down != was.Down; changed {
+		c.verdict.Up = !c.state.Down
+		c.verdict.Since = c.verdict.Checked
+	}
+	return c.verdict, was.Streak + 1, changed
+}
+
+// Verdicts returns a copy of what is known about every check that is set.
+func (r *Runner) Verdicts() map[Spec]Verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	verdicts := make(map[Spec]Verdict, len(r.checks))
+	for spec, c := range r.checks {
+		verdicts[spec] = c.verdict
+	}
+	return verdicts
+}
+
+// Close cancels all probes and waits until every goroutine of the Runner has
+// ended: nothing is called back afterwards. Later Sets do nothing.
+func (r *Runner) Close() {
+	r.mu.Lock()
+	r.closed = true
+	for _, c := range r.checks {
+		c.cancel()
+	}
+	r.mu.Unlock()
+	r.wg.Wait()
+}
+
+// connect is the TCP probe: the target accepts a connection.
+func connect(ctx context.Context, spec Spec) error {
+	d := net.Dialer{KeepAlive: -1}
+	c, err := d.DialContext(ctx, "tcp", spec.Target.String())
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// reason is the text of a probe's error without the words and addresses that
+// net puts before it, which the Spec says already.
+func reason(err error) string {
+	if err == nil {
+		return ""
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		return op.Err.Error()
+	}
+	return err.Error()
+}
