@@ -1,6 +1,7 @@
 package source
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -130,8 +131,9 @@ func admitSecret(r *Report, secret *corev1.Secret) {
 	if secret.Type != corev1.SecretTypeTLS {
 		return
 	}
-	if _, _, err := KeyPair(secret); err != nil {
-		r.Refuse(err.Field, CodeInvalid, "%s", err.Reason)
+	_, _, err := KeyPair(secret)
+	if bad, ok := errors.AsType[*KeyPairError](err); ok {
+		r.Refuse(bad.Field, CodeInvalid, "%s", bad.Reason)
 	}
 }
 
@@ -159,8 +161,8 @@ func admitSlice(r *Report, slice *discoveryv1.EndpointSlice) {
 	for i, e := range slice.Endpoints {
 		for j, text := range e.Addresses {
 			field := At(At("endpoints", i)+".addresses", j)
-			if _, err := endpointAddress(slice.AddressType, text); err != "" {
-				r.Refuse(field, CodeInvalid, "%s %s", Quote(text), err)
+			if _, reason := endpointAddress(slice.AddressType, text); reason != "" {
+				r.Refuse(field, CodeInvalid, "%s %s", Quote(text), reason)
 			}
 		}
 	}

@@ -26,9 +26,9 @@ func (e *KeyPairError) Error() string { return e.Field + ": " + e.Reason }
 
 // KeyPair returns the certificate chain and the private key of a Secret of type
 // kubernetes.io/tls, PEM encoded anew, so that nothing but the certificates
-// and the key is in them. The error is nil if, and only if, they belong
-// together.
-func KeyPair(secret *corev1.Secret) (certificate, key []byte, err *KeyPairError) {
+// and the key is in them. They belong together unless there is an error, which
+// is a *KeyPairError.
+func KeyPair(secret *corev1.Secret) (certificate, key []byte, err error) {
 	if secret.Type != corev1.SecretTypeTLS {
 		return nil, nil, &KeyPairError{"type", "must be " + string(corev1.SecretTypeTLS)}
 	}
@@ -40,10 +40,9 @@ func KeyPair(secret *corev1.Secret) (certificate, key []byte, err *KeyPairError)
 	if err != nil {
 		return nil, nil, err
 	}
-	pair, bad := tls.X509KeyPair(certificate, key)
-	if bad != nil {
-		// The error of crypto/tls is about structure, but it is about a secret:
-		// say no more than needed.
+	pair, err := tls.X509KeyPair(certificate, key)
+	if err != nil {
+		// Its error is not passed on: it was made from a secret.
 		return nil, nil, &KeyPairError{"data[tls.key]", "is not the key of the first certificate in tls.crt, or one of them is broken"}
 	}
 	if k, ok := pair.PrivateKey.(*rsa.PrivateKey); ok && k.N.BitLen() < leastRSA {
@@ -61,8 +60,8 @@ func isPrivateKey(block *pem.Block) bool {
 // reencode returns the blocks of secret.Data[name] that wanted accepts, without
 // whatever stands between them. "EC PARAMETERS" before a key is left out; any
 // other block is an error, and so is one that cannot be read.
-func reencode(secret *corev1.Secret, name string, wanted func(*pem.Block) bool) ([]byte, *KeyPairError) {
-	fail := func(reason string) ([]byte, *KeyPairError) {
+func reencode(secret *corev1.Secret, name string, wanted func(*pem.Block) bool) ([]byte, error) {
+	fail := func(reason string) ([]byte, error) {
 		return nil, &KeyPairError{"data[" + name + "]", reason}
 	}
 	data := secret.Data[name]
