@@ -1,0 +1,191 @@
+package vrrp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// trafficClass is Internetwork Control (CS6), and linkPriority is
+	// TC_PRIO_INTERACTIVE of linux/pkt_sched.h: adverts overtake bulk traffic.
+	trafficClass = 0xc0
+	linkPriority = 6
+
+	// receiveBuffer holds the adverts of 255 routers over a stall of a second.
+	receiveBuffer = 4 << 20
+	maxPacket     = 2048 // a longer packet is no advert
+)
+
+// conn is the socket for all routers of one family on one interface. It sends
+// and receives protocol 112, multicast and unicast alike, and never blocks.
+type conn struct {
+	fd     int
+	family Family
+	iface  string
+	index  int
+	buf    [maxPacket]byte
+	oob    [128]byte
+}
+
+// option is one setsockopt.
+type option struct {
+	level, name, value int
+}
+
+// openConn opens the socket on the interface with that name and index, and
+// joins the multicast group there. The caller closes it.
+func openConn(iface string, index int, family Family) (*conn, error) {
+	domain, options := unix.AF_INET, options4
+	if family == IPv6 {
+		domain, options = unix.AF_INET6, options6
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, Protocol)
+	if err != nil {
+		return nil, fmt.Errorf("open %v socket: %w", family, os.NewSyscallError("socket", err))
+	}
+	c := &conn{fd: fd, family: family, iface: iface, index: index}
+	if err := c.setUp(options(index)); err != nil {
+		c.close()
+		return nil, fmt.Errorf("open %v socket on %s: %w", family, iface, err)
+	}
+	return c, nil
+}
+
+func (c *conn) setUp(options []option) error {
+	if err := unix.BindToDevice(c.fd, c.iface); err != nil {
+		return os.NewSyscallError("bind to device", err)
+	}
+	for _, o := range options {
+		if err := unix.SetsockoptInt(c.fd, o.level, o.name, o.value); err != nil {
+			return os.NewSyscallError(fmt.Sprintf("setsockopt %d/%d", o.level, o.name), err)
+		}
+	}
+	// Beyond net.core.rmem_max, where we may; the default works too.
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer)
+	var err error
+	if c.family == IPv4 {
+		err = unix.SetsockoptIPMreqn(c.fd, unix.SOL_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreqn{Multiaddr: group4.As4(), Ifindex: int32(c.index)})
+	} else {
+		err = unix.SetsockoptIPv6Mreq(c.fd, unix.SOL_IPV6, unix.IPV6_JOIN_GROUP, &unix.IPv6Mreq{Multiaddr: group6.As16(), Interface: uint32(c.index)})
+	}
+	return os.NewSyscallError("join group", err)
+}
+
+// options4 are those of an IPv4 socket. SO_PRIORITY comes last: IP_TOS sets it
+// too.
+func options4(int) []option {
+	return []option{
+		{unix.SOL_IP, unix.IP_TTL, hopLimit},
+		{unix.SOL_IP, unix.IP_MULTICAST_TTL, hopLimit},
+		{unix.SOL_IP, unix.IP_MULTICAST_LOOP, 0},
+		{unix.SOL_IP, unix.IP_MULTICAST_ALL, 0},
+		{unix.SOL_IP, unix.IP_TOS, trafficClass},
+		{unix.SOL_SOCKET, unix.SO_PRIORITY, linkPriority},
+	}
+}
+
+func options6(index int) []option {
+	return []option{
+		{unix.SOL_IPV6, unix.IPV6_UNICAST_HOPS, hopLimit},
+		{unix.SOL_IPV6, unix.IPV6_MULTICAST_HOPS, hopLimit},
+		{unix.SOL_IPV6, unix.IPV6_MULTICAST_IF, index},
+		{unix.SOL_IPV6, unix.IPV6_MULTICAST_LOOP, 0},
+		{unix.SOL_IPV6, unix.IPV6_MULTICAST_ALL, 0},
+		{unix.SOL_IPV6, unix.IPV6_TCLASS, trafficClass},
+		{unix.SOL_IPV6, unix.IPV6_RECVHOPLIMIT, 1},
+		{unix.SOL_IPV6, unix.IPV6_RECVPKTINFO, 1},
+		{unix.SOL_SOCKET, unix.SO_PRIORITY, linkPriority},
+	}
+}
+
+func (c *conn) close() { _ = unix.Close(c.fd) }
+
+// send transmits an advert from its source address.
+func (c *conn) send(s Send) error {
+	var to unix.Sockaddr
+	var info []byte
+	if c.family == IPv4 {
+		to = &unix.SockaddrInet4{Addr: s.Dst.As4()}
+		info = unix.PktInfo4(&unix.Inet4Pktinfo{Ifindex: int32(c.index), Spec_dst: s.Src.As4()})
+	} else {
+		to = &unix.SockaddrInet6{Addr: s.Dst.As16(), ZoneId: uint32(c.index)}
+		info = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: s.Src.As16(), Ifindex: uint32(c.index)})
+	}
+	_, err := unix.SendmsgN(c.fd, s.Packet, info, to, unix.MSG_DONTWAIT)
+	if err != nil {
+		return fmt.Errorf("send advert to %v: %w", s.Dst, os.NewSyscallError("sendmsg", err))
+	}
+	return nil
+}
+
+// errMalformed is a packet that the kernel should not have given us.
+var errMalformed = errors.New("malformed packet")
+
+// receive returns the next packet that has arrived, which is valid until the
+// next call; unix.EAGAIN when there is none.
+func (c *conn) receive() (Received, error) {
+	if c.family == IPv4 {
+		n, err := unix.Read(c.fd, c.buf[:])
+		if err != nil {
+			return Received{}, err
+		}
+		return parseIPv4(c.iface, c.buf[:n])
+	}
+	n, oobn, _, from, err := unix.Recvmsg(c.fd, c.buf[:], c.oob[:], unix.MSG_DONTWAIT)
+	if err != nil {
+		return Received{}, err
+	}
+	src, ok := from.(*unix.SockaddrInet6)
+	if !ok {
+		return Received{}, errMalformed
+	}
+	e := Received{Interface: c.iface, Src: netip.AddrFrom16(src.Addr), Packet: c.buf[:n]}
+	err = parseControl(c.oob[:oobn], &e)
+	return e, err
+}
+
+// parseIPv4 takes a packet apart that starts with its IP header, as raw IPv4
+// sockets deliver it (ip(7), raw(7)).
+func parseIPv4(iface string, b []byte) (Received, error) {
+	if len(b) < 20 {
+		return Received{}, errMalformed
+	}
+	header, total := int(b[0]&0x0f)*4, int(binary.BigEndian.Uint16(b[2:]))
+	if header < 20 || total < header || total > len(b) {
+		return Received{}, errMalformed
+	}
+	return Received{
+		Interface: iface,
+		Src:       netip.AddrFrom4([4]byte(b[12:16])),
+		Dst:       netip.AddrFrom4([4]byte(b[16:20])),
+		TTL:       int(b[8]),
+		Packet:    b[header:total],
+	}, nil
+}
+
+// parseControl reads hop limit and destination of an IPv6 packet (RFC 3542 §6).
+func parseControl(oob []byte, e *Received) error {
+	for len(oob) >= unix.CmsgLen(0) {
+		h, data, rest, err := unix.ParseOneSocketControlMessage(oob)
+		if err != nil {
+			return errMalformed
+		}
+		oob = rest
+		switch {
+		case h.Level != unix.SOL_IPV6:
+		case h.Type == unix.IPV6_HOPLIMIT && len(data) >= 4:
+			e.TTL = int(int32(binary.NativeEndian.Uint32(data)))
+		case h.Type == unix.IPV6_PKTINFO && len(data) >= 16:
+			e.Dst = netip.AddrFrom16([16]byte(data))
+		}
+	}
+	if !e.Dst.IsValid() {
+		return errMalformed
+	}
+	return nil
+}

@@ -1,0 +1,421 @@
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// drainLimit bounds the packets taken from one socket in one pass, so that a
+// flood cannot keep the timers from acting. It exceeds what receiveBuffer
+// holds of small packets: what had arrived before a timer is heard before it.
+const drainLimit = 8192
+
+// loop is the state of the engine's goroutine.
+type loop struct {
+	Options
+	node     *Node
+	routers  []Router // as admitted
+	links    *links
+	known    map[string]iface
+	conns    map[connKey]*conn
+	problems map[problemKey]error
+	waiters  []*waiter
+	halting  bool
+
+	wake     int  // the eventfd
+	woken    bool // it is readable
+	commands chan func(*loop)
+	fds      []unix.PollFd // wake, links, conns
+	scratch  []byte
+}
+
+type connKey struct {
+	iface  string
+	family Family
+}
+
+// iface is what the node has been told of an interface.
+type iface struct {
+	Link
+	index int
+}
+
+// problemKey is a thing that can fail: an operation for a router.
+type problemKey struct {
+	key Key
+	op  string
+}
+
+// waiter is a HandOver under way.
+type waiter struct {
+	pending map[Key]bool
+	errs    []error
+	reply   chan<- error // buffered
+}
+
+// run is the engine's goroutine. Its thread is never given back: it may be in
+// another network namespace than the rest of the process.
+func (e *Engine) run(o Options, ns netns.NsHandle, ready chan<- error) {
+	runtime.LockOSThread()
+	defer close(e.done)
+	defer e.wake.Close()
+	err := enter(ns)
+	var w *links
+	if err == nil {
+		w, err = openLinks()
+	}
+	ready <- err
+	if err != nil {
+		return
+	}
+	l := &loop{
+		Options: o, node: NewNode(), links: w,
+		known: map[string]iface{}, conns: map[connKey]*conn{}, problems: map[problemKey]error{},
+		wake: int(e.wake.Fd()), commands: e.commands, scratch: make([]byte, 64<<10),
+	}
+	defer l.close()
+	e.err = l.run()
+}
+
+// enter moves the thread into a network namespace, if it is not there, and
+// closes the handle.
+func enter(ns netns.NsHandle) error {
+	defer ns.Close()
+	here, err := netns.Get()
+	if err != nil {
+		return fmt.Errorf("find network namespace: %w", err)
+	}
+	defer here.Close()
+	if here.Equal(ns) {
+		return nil
+	}
+	return netns.Set(ns)
+}
+
+func (l *loop) close() {
+	for _, c := range l.conns {
+		c.close()
+	}
+	l.links.close()
+}
+
+// run waits and works until the node has halted. A timer acts only after
+// everything that had arrived by then was heard.
+func (l *loop) run() error {
+	for !l.halting || !l.node.Idle() {
+		if err := l.wait(); err != nil {
+			return l.abandon(err)
+		}
+		l.drainConns()
+		if l.links.drain(l.scratch) {
+			l.refreshLinks(slices.Collect(maps.Keys(l.known)))
+		}
+		l.runCommands()
+		if at, ok := l.node.Deadline(); ok && !time.Now().Before(at) {
+			l.drainConns() // reading links and commands took time
+			l.step(Tick{})
+		}
+	}
+	return nil
+}
+
+// abandon gives everything up when the loop cannot go on.
+func (l *loop) abandon(err error) error {
+	l.Log.Error("engine gives up", "err", err)
+	l.halt(Halt{Now: true})
+	return err
+}
+
+// wait sleeps until something can be read or the node's deadline.
+func (l *loop) wait() error {
+	if l.fds == nil {
+		l.fds = append(l.fds, unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN}, unix.PollFd{Fd: int32(l.links.fd), Events: unix.POLLIN})
+		for _, c := range l.conns {
+			l.fds = append(l.fds, unix.PollFd{Fd: int32(c.fd), Events: unix.POLLIN})
+		}
+	}
+	var timeout *unix.Timespec
+	if at, ok := l.node.Deadline(); ok {
+		ts := unix.NsecToTimespec(int64(max(0, time.Until(at))))
+		timeout = &ts
+	}
+	if _, err := unix.Ppoll(l.fds, timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
+		return os.NewSyscallError("ppoll", err)
+	}
+	l.woken = l.fds[0].Revents&unix.POLLIN != 0
+	return nil
+}
+
+// runCommands runs the commands that are waiting.
+func (l *loop) runCommands() {
+	if l.woken {
+		_, _ = unix.Read(l.wake, l.scratch) // resets it; it is readable, so this does not block
+		l.woken = false
+	}
+	for {
+		select {
+		case f := <-l.commands:
+			f(l)
+		default:
+			return
+		}
+	}
+}
+
+// drainConns hears every packet that has arrived.
+func (l *loop) drainConns() {
+	for _, c := range l.conns {
+		for range drainLimit {
+			e, err := c.receive()
+			if err == nil {
+				l.step(e)
+				continue
+			}
+			if errors.Is(err, errMalformed) || errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if !errors.Is(err, unix.EAGAIN) { // such as ENETDOWN, once; the links tell that too
+				l.Log.Debug("receive", "iface", c.iface, "family", c.family.String(), "err", err)
+			}
+			break
+		}
+	}
+}
+
+// step lets the node take in an event and carries out what it says.
+func (l *loop) step(ev Event) {
+	for _, a := range l.node.Step(ev, time.Now()) {
+		l.carryOut(a)
+	}
+}
+
+func (l *loop) carryOut(a Action) {
+	switch a := a.(type) {
+	case Transition:
+		l.observe(a)
+	case AddAddresses:
+		l.check(a.Key, "add addresses", l.Actuator.Add(a.Interface, a.Addresses))
+	case Answer:
+		l.check(Key{}, "answer", l.Actuator.Answer(a.Addresses))
+	case Announce:
+		l.check(a.Key, "announce", l.Actuator.Announce(a.Interface, a.Addresses))
+	case RemoveAddresses:
+		l.check(a.Key, "remove addresses", l.Actuator.Remove(a.Interface, a.Addresses))
+	case Send:
+		l.check(a.Key, "send", l.send(a))
+	case Rival:
+		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "priority", a.Priority)
+	}
+}
+
+func (l *loop) send(s Send) error {
+	c := l.conns[connKey{s.Interface, s.Key.Family}]
+	if c == nil {
+		return fmt.Errorf("no %v socket on %s", s.Key.Family, s.Interface)
+	}
+	return c.send(s)
+}
+
+// check remembers what does not work, and logs when that begins, changes or
+// ends.
+func (l *loop) check(key Key, op string, err error) {
+	k := problemKey{key, op}
+	before, had := l.problems[k]
+	switch {
+	case err == nil && had:
+		delete(l.problems, k)
+		l.Log.Info("works again", "op", op, "router", key.String())
+	case err != nil && (!had || before.Error() != err.Error()):
+		l.problems[k] = err
+		l.Log.Error("does not work", "op", op, "router", key.String(), "err", err)
+	}
+}
+
+func (l *loop) observe(t Transition) {
+	l.Log.Info("transition", "router", t.Key.String(), "from", t.From.String(), "to", t.To.String(), "cause", t.Cause.String(), "why", t.Text)
+	if l.Observe != nil {
+		l.Observe(t)
+	}
+	l.waiters = slices.DeleteFunc(l.waiters, func(w *waiter) bool { return w.observe(t) })
+	if t.To == Stopped {
+		maps.DeleteFunc(l.problems, func(k problemKey, _ error) bool { return k.key == t.Key })
+	}
+}
+
+// observe follows a hand-over and says when it is over.
+func (w *waiter) observe(t Transition) bool {
+	if !w.pending[t.Key] || t.From != Leaving {
+		return false
+	}
+	delete(w.pending, t.Key)
+	switch {
+	case t.Cause == HandOverRefused:
+		w.errs = append(w.errs, fmt.Errorf("hand over %v: %w", t.Key, ErrNobodyTookOver))
+	case t.To == Fault:
+		w.errs = append(w.errs, fmt.Errorf("hand over %v: %s", t.Key, t.Text))
+	}
+	if len(w.pending) > 0 {
+		return false
+	}
+	w.reply <- errors.Join(w.errs...)
+	return true
+}
+
+// handOver starts a hand-over and has its result sent to reply.
+func (l *loop) handOver(name string, reply chan<- error) {
+	err := fmt.Errorf("%w: %s", ErrNoRouter, name)
+	w := &waiter{pending: map[Key]bool{}, reply: reply}
+	for _, s := range l.node.Status() {
+		if s.Router.Name != name {
+			continue
+		}
+		if s.State == Master || s.State == Leaving {
+			w.pending[s.Router.Key] = true
+			continue
+		}
+		err = fmt.Errorf("hand over %s: %w", name, ErrNotOwner{Owner: s.Owner.Addr})
+	}
+	if len(w.pending) == 0 {
+		reply <- err
+		return
+	}
+	l.waiters = append(l.waiters, w)
+	l.step(Resign{Name: name})
+}
+
+func (l *loop) halt(h Halt) {
+	l.halting = true
+	l.step(h)
+}
+
+// status adds what the loop knows to what the node knows.
+func (l *loop) status() []RouterStatus {
+	list := l.node.Status()
+	for i := range list {
+		var problems []string
+		for k, err := range l.problems {
+			if k.key == list[i].Router.Key || k.key == (Key{}) {
+				problems = append(problems, k.op+": "+err.Error())
+			}
+		}
+		slices.Sort(problems)
+		list[i].Problem = strings.Join(problems, "; ")
+	}
+	return list
+}
+
+// configure applies a new set of routers. Interfaces are read and sockets
+// opened before the node hears of their routers.
+func (l *loop) configure(wanted []Router) error {
+	if l.halting {
+		return ErrStopped
+	}
+	routers, err := Admit(l.routers, wanted)
+	l.routers = routers
+	var names []string
+	for _, r := range routers {
+		names = append(names, r.Interface)
+	}
+	slices.Sort(names)
+	l.refreshLinks(slices.Compact(names))
+	l.step(Configure{Routers: routers})
+	l.closeUnused()
+	return err
+}
+
+// used are the sockets that routers need, leaving ones included.
+func (l *loop) used() map[connKey]bool {
+	used := map[connKey]bool{}
+	for _, r := range l.routers {
+		used[connKey{r.Interface, r.Family}] = true
+	}
+	for _, r := range l.node.routers {
+		used[connKey{r.Interface, r.Family}] = true
+	}
+	return used
+}
+
+// closeUnused forgets interfaces and sockets that no router needs any more.
+func (l *loop) closeUnused() {
+	used := l.used()
+	for k, c := range l.conns {
+		if !used[k] {
+			c.close()
+			delete(l.conns, k)
+			l.fds = nil
+		}
+	}
+	maps.DeleteFunc(l.known, func(name string, _ iface) bool {
+		return !used[connKey{name, IPv4}] && !used[connKey{name, IPv6}]
+	})
+}
+
+// refreshLinks reads interfaces and tells the node what has changed.
+func (l *loop) refreshLinks(names []string) {
+	for _, name := range names {
+		link, index, err := l.links.read(name)
+		if err != nil {
+			l.Log.Error("does not work", "op", "read interface", "iface", name, "err", err)
+			continue
+		}
+		l.reopen(&link, index)
+		now, before := iface{link, index}, l.known[name]
+		l.known[name] = now
+		if now.Up != before.Up || !slices.Equal(now.Addresses, before.Addresses) || before.Interface == "" {
+			l.step(link)
+		}
+	}
+}
+
+// reopen gives an interface the sockets it needs. A family without a socket is
+// deaf and must not take part: its addresses are left out, so that its
+// routers are at fault.
+func (l *loop) reopen(link *Link, index int) {
+	for k := range l.used() {
+		if k.iface != link.Interface {
+			continue
+		}
+		err := l.ensure(k, index)
+		for _, r := range l.routers {
+			if r.Interface == k.iface && r.Family == k.family {
+				l.check(r.Key, "open socket", err)
+			}
+		}
+		if l.conns[k] == nil {
+			link.Addresses = slices.DeleteFunc(link.Addresses, func(p netip.Prefix) bool { return familyOf(p.Addr()) == k.family })
+		}
+	}
+}
+
+// ensure sees to it that there is a socket for k on the interface with that
+// index, and none where there is no interface (index 0).
+func (l *loop) ensure(k connKey, index int) error {
+	if c := l.conns[k]; c != nil {
+		if c.index == index {
+			return nil
+		}
+		c.close()
+		delete(l.conns, k)
+		l.fds = nil
+	}
+	if index == 0 {
+		return nil
+	}
+	c, err := openConn(k.iface, index, k.family)
+	if err != nil {
+		return err
+	}
+	l.conns[k] = c
+	l.fds = nil
+	return nil
+}
