@@ -1,9 +1,21 @@
 // Package nft owns the nftables tables of Harmony: masquerading of balanced
 // connections and the fence that lets an address answer ARP and ND only while
 // its owner lives. It never touches a table that is not ours.
+//
+//	ip, ip6   harmony          masquerading ([Table])
+//	arp, ip6  harmony-fence    silence, survives its process ([Fence])
+//	arp, ip6  harmony-alive    speech, dies with its process ([Fence])
 package nft
 
-import "net/netip"
+import (
+	"errors"
+	"net/netip"
+)
+
+// ErrUnsupported is wrapped by the errors of a kernel that lacks what a table
+// needs, such as tables with an owner (Linux 5.12). The caller logs it and
+// goes on without.
+var ErrUnsupported = errors.New("not supported by this kernel")
 
 // Endpoint is a virtual service address whose balanced connections are
 // masqueraded.
