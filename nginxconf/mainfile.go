@@ -11,7 +11,7 @@ import (
 // The names inside the daemon's folder that NGINX is told.
 const (
 	pidFile    = "nginx.pid"
-	socketFile = "nginx.sock"
+	socketFile = "ctl/nginx.sock"
 	errorFile  = "logs/error.log"
 	accessFile = "logs/access.log"
 	tempFolder = "tmp"
