@@ -4,30 +4,43 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// terminalWait is how long processes that the command leaves behind may keep
+// the terminal, and the machine, busy.
+const terminalWait = time.Second
 
 // guest is the machine's first process. It ends with the machine.
 func guest() {
 	r, err := guestRun()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "vm:", err)
 		r.Fault = err.Error()
 	}
-	if status, err := os.OpenFile(portDevice("status"), os.O_WRONLY, 0); err == nil {
-		// Without a reader the machine's end says it all.
-		_ = json.NewEncoder(status).Encode(r)
+	if err := tell(r); err != nil {
+		fmt.Fprintln(os.Stderr, "vm:", err, r) // the host keeps what the console says
 	}
 	// The host ends the machine when it has read the report.
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
 	os.Exit(exitVM)
+}
+
+// tell sends a line to the host by the status port.
+func tell(line any) error {
+	status, err := os.OpenFile(portDevice("status"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(json.NewEncoder(status).Encode(line), status.Close())
 }
 
 func guestRun() (report, error) {
@@ -180,41 +193,33 @@ func loopbackUp() error {
 	return unix.IoctlIfreq(sock, unix.SIOCSIFFLAGS, lo)
 }
 
-// command runs the command to its end, and meanwhile reaps whatever else ends,
-// as the first process must.
+// command runs the command to its end.
 func command(s spec) (report, error) {
 	path, err := lookPath(s)
 	if err != nil {
 		return report{}, err
 	}
-	files, err := streams(s)
+	stdio, drain, err := streams(s)
 	if err != nil {
 		return report{}, err
 	}
-	status, err := os.OpenFile(portDevice("status"), os.O_WRONLY, 0)
-	if err != nil {
+	if err := tell(report{Up: true}); err != nil {
 		return report{}, err
 	}
-	if _, err := status.WriteString("up\n"); err != nil {
-		return report{}, err
-	}
-	status.Close() // a port has one opener at a time
 	child, err := os.StartProcess(path, s.Args, &os.ProcAttr{
 		Dir:   s.Dir,
 		Env:   s.Env,
-		Files: files,
+		Files: stdio[:],
 		Sys:   &syscall.SysProcAttr{Setsid: true, Setctty: s.TTY},
 	})
 	if err != nil {
 		return report{}, err
 	}
-	code, err := reap(child.Pid)
-	for _, f := range files {
-		if s.TTY {
-			err = errors.Join(err, unix.IoctlSetInt(int(f.Fd()), unix.TCSBRK, 1)) // wait until written
-		}
-		f.Close()
+	for _, f := range stdio {
+		f.Close() // the command's now
 	}
+	code, err := reap(child.Pid)
+	drain()
 	return report{Code: code}, err
 }
 
@@ -235,26 +240,59 @@ func lookPath(s spec) (string, error) {
 	return path, err
 }
 
-// streams opens what the command has for its standard streams.
-func streams(s spec) ([]*os.File, error) {
-	if s.TTY {
-		tty, err := os.OpenFile("/dev/hvc0", os.O_RDWR|unix.O_NOCTTY, 0)
-		if err != nil {
-			return nil, err
+// streams opens what the command has for its standard streams; drain waits
+// until what it wrote has reached the host.
+func streams(s spec) (stdio [3]*os.File, drain func(), err error) {
+	var opened [3]*os.File
+	for i, port := range []string{"stdin", "stdout", "stderr"} {
+		flag := os.O_WRONLY
+		if port == "stdin" {
+			flag = os.O_RDONLY
 		}
-		size := &unix.Winsize{Row: s.Rows, Col: s.Columns}
-		return []*os.File{tty, tty, tty}, unix.IoctlSetWinsize(int(tty.Fd()), unix.TIOCSWINSZ, size)
+		if opened[i], err = os.OpenFile(portDevice(port), flag, 0); err != nil {
+			return stdio, nil, err
+		}
 	}
-	stdin, err := os.OpenFile(portDevice("stdin"), os.O_RDONLY, 0)
+	if !s.TTY {
+		return opened, func() {}, nil // writing to a port waits for the host
+	}
+	return terminal(s, opened[0], opened[1])
+}
+
+// terminal makes a pseudo terminal whose other side is the given streams.
+func terminal(s spec, in, out *os.File) (stdio [3]*os.File, drain func(), err error) {
+	master, err := os.OpenFile("/dev/pts/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
-		return nil, err
+		return stdio, nil, err
 	}
-	stdout, err := os.OpenFile(portDevice("stdout"), os.O_WRONLY, 0)
+	fd := int(master.Fd())
+	number, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
 	if err != nil {
-		return nil, err
+		return stdio, nil, err
 	}
-	stderr, err := os.OpenFile(portDevice("stderr"), os.O_WRONLY, 0)
-	return []*os.File{stdin, stdout, stderr}, err
+	size := &unix.Winsize{Row: s.Rows, Col: s.Columns}
+	if err := errors.Join(
+		unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0),
+		unix.IoctlSetWinsize(fd, unix.TIOCSWINSZ, size),
+	); err != nil {
+		return stdio, nil, err
+	}
+	for i := range stdio {
+		if stdio[i], err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0); err != nil {
+			return stdio, nil, err
+		}
+	}
+	written := make(chan struct{})
+	// Both end with the machine; copying out also when no process has the
+	// terminal open any more, as the master then gives an error.
+	go func() { _, _ = io.Copy(master, in) }()
+	go func() { _, _ = io.Copy(out, master); close(written) }()
+	return stdio, func() {
+		select {
+		case <-written:
+		case <-time.After(terminalWait):
+		}
+	}, nil
 }
 
 // portDevice is the device of a port, of the only virtio-serial bus.

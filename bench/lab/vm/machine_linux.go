@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"debug/elf"
@@ -53,8 +52,13 @@ func boot(ctx context.Context, o options, args []string) (int, error) {
 		return 0, err
 	}
 	defer os.RemoveAll(m.dir)
-	restore := saveTerminal(os.Stdin)
-	defer restore()
+	if m.tty {
+		restore, err := rawTerminal(os.Stdin)
+		if err != nil {
+			return 0, fmt.Errorf("terminal: %w", err)
+		}
+		defer restore()
+	}
 	return m.run(ctx)
 }
 
@@ -178,58 +182,52 @@ func (m *machine) run(ctx context.Context) (int, error) {
 		return 0, errors.Join(err, m.close())
 	}
 	m.log.Info("machine started", "qemu", m.qemu.Args)
-	lines := make(chan string)
+	reports := make(chan report)
 	go func() { // ends when the status port does, that is with QEMU
-		defer close(lines)
-		scan := bufio.NewScanner(m.status)
-		for scan.Scan() {
-			lines <- scan.Text()
+		defer close(reports)
+		for d := json.NewDecoder(m.status); ; {
+			var r report
+			if d.Decode(&r) != nil {
+				return
+			}
+			reports <- r
 		}
 	}()
-	result, err := m.await(ctx, lines, start)
+	result, err := m.await(ctx, reports, start)
 	_ = m.qemu.Process.Kill()
 	_ = m.qemu.Wait() // it was killed, or its status says nothing
-	for range lines {
+	for range reports {
 	}
 	m.copies.Wait()
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		err = m.explain(err)
 	}
 	return result, errors.Join(err, m.close())
 }
 
-func (m *machine) await(ctx context.Context, lines <-chan string, start time.Time) (int, error) {
+// await returns the exit status that the machine reports.
+func (m *machine) await(ctx context.Context, reports <-chan report, start time.Time) (int, error) {
 	late := time.NewTimer(bootWait)
 	defer late.Stop()
 	for {
 		select {
-		case line, ok := <-lines:
-			if !ok {
+		case r, ok := <-reports:
+			switch {
+			case !ok:
 				return 0, errors.New("the machine stopped by itself")
+			case r.Fault != "":
+				return 0, errors.New(r.Fault)
+			case !r.Up:
+				return r.Code, nil
 			}
-			if line == "up" {
-				late.Stop()
-				m.log.Info("command started", "after", time.Since(start).Round(time.Millisecond))
-				continue
-			}
-			return m.judge(line)
+			late.Stop()
+			m.log.Info("command started", "after", time.Since(start).Round(time.Millisecond))
 		case <-late.C:
 			return 0, fmt.Errorf("the machine did not boot within %v", bootWait)
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
 	}
-}
-
-func (m *machine) judge(line string) (int, error) {
-	var r report
-	if err := json.Unmarshal([]byte(line), &r); err != nil {
-		return 0, fmt.Errorf("report of the machine: %w", err)
-	}
-	if r.Fault != "" {
-		return 0, errors.New(r.Fault)
-	}
-	return r.Code, nil
 }
 
 // explain adds what QEMU said, and the end of what the kernel said.
@@ -247,11 +245,9 @@ func (m *machine) explain(err error) error {
 // start starts QEMU with its ports connected.
 func (m *machine) start() error {
 	m.qemu = exec.Command("qemu-system-x86_64", m.args()...)
-	m.qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// Ctrl-C is for us only, and we end QEMU.
+	m.qemu.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	m.qemu.Stderr = &m.said
-	if m.tty {
-		m.qemu.Stdin, m.qemu.Stdout = os.Stdin, os.Stdout
-	}
 	if err := m.connect(); err != nil {
 		return err
 	}
@@ -291,11 +287,15 @@ func (m *machine) connect() error {
 // feed copies our standard input to the machine. A terminal that is not the
 // command's is left alone.
 func (m *machine) feed(to *os.File) {
-	if !isTerminal(os.Stdin) {
+	if m.tty || !isTerminal(os.Stdin) {
 		// What the command does not read is lost, as with ssh.
 		_, _ = io.Copy(to, os.Stdin)
 	}
-	_ = unix.Shutdown(int(to.Fd()), unix.SHUT_WR)
+	raw, err := to.SyscallConn()
+	if err != nil {
+		return // the machine has ended
+	}
+	_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
 }
 
 // copy forwards an output until QEMU ends.
@@ -342,9 +342,6 @@ func (m *machine) args() []string {
 	}
 	for i, out := range m.outs {
 		args = append(args, "-virtfs", fmt.Sprintf("local,path=%s,mount_tag=out%d,security_model=none,multidevs=remap", comma(out), i))
-	}
-	if m.tty {
-		args = append(args, "-chardev", "stdio,id=tty,signal=off", "-device", "virtconsole,chardev=tty")
 	}
 	for i, port := range ports {
 		args = append(args,

@@ -20,12 +20,13 @@ type spec struct {
 	Outs    []string // folders shared for writing, by tag out0, out1, …
 }
 
-// The machine's ports beside its terminal, in the order of their numbers.
-// The status port carries "up\n" when the command starts and then a report.
+// ports are the machine's serial ports, in the order of their numbers.
 var ports = []string{"status", "stdin", "stdout", "stderr"}
 
-// report is the end of a machine.
+// report is a line on the status port: one when the command starts, and one
+// when it has ended or cannot be run.
 type report struct {
-	Code  int    // the command's exit status
+	Up    bool   // the command starts
+	Code  int    // its exit status
 	Fault string // why it could not be run, or ""
 }
