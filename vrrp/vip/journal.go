@@ -1,0 +1,110 @@
+package vip
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+const (
+	journalVersion = 1
+	journalLimit   = 16 << 20 // bytes
+)
+
+// journal is the file that outlives us. Its order of writing is the contract:
+// before an address is added it names it as ours. It is not synced to disk,
+// because a crash of the machine takes the addresses along; for the same
+// reason it is void under another Boot.
+type journal struct {
+	Version int     `json:"version"`
+	Boot    string  `json:"boot"` // /proc/sys/kernel/random/boot_id
+	Ours    []place `json:"ours"`
+	Foreign []place `json:"foreign"`
+}
+
+// journal returns what is to be kept of l.
+func (l *ledger) journal(boot string) journal {
+	return journal{Version: journalVersion, Boot: boot, Ours: l.with(absent, placed), Foreign: l.with(foreign)}
+}
+
+// ledger returns what is known at the start of a life. Ours may have been put
+// there by the one before.
+func (j journal) ledger() ledger {
+	l := ledger{claims: make(map[place]claim, len(j.Ours)+len(j.Foreign))}
+	for _, p := range j.Foreign {
+		l.claims[p] = foreign
+	}
+	for _, p := range j.Ours {
+		l.claims[p] = placed
+	}
+	return l
+}
+
+// errNewer says that a later release has written the journal in this boot, so
+// that what it says must not be ignored.
+var errNewer = errors.New("written by a later release; remove the addresses it names, then the file")
+
+// parseJournal returns the journal in data if it is of this boot. One that
+// cannot be read is as good as none: only a crash of the machine leaves one.
+func parseJournal(data []byte, boot string) (j journal, err error) {
+	if json.Unmarshal(data, &j) != nil || j.Boot != boot {
+		return journal{}, nil
+	}
+	if j.Version > journalVersion {
+		return journal{}, errNewer
+	}
+	for _, p := range append(j.Ours, j.Foreign...) {
+		if p.Interface == "" || !p.Prefix.IsValid() {
+			return journal{}, nil
+		}
+	}
+	return j, nil
+}
+
+// loadJournal reads the journal at path. None is an empty one.
+func loadJournal(path, boot string) (journal, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return journal{}, nil
+	}
+	if err != nil {
+		return journal{}, fmt.Errorf("address journal: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, journalLimit))
+	if err != nil {
+		return journal{}, fmt.Errorf("address journal: %w", err)
+	}
+	j, err := parseJournal(data, boot)
+	if err != nil {
+		return journal{}, fmt.Errorf("address journal %s: %w", path, err)
+	}
+	return j, nil
+}
+
+// saveJournal makes data the file at path, readable by us only, whole or not
+// at all.
+func saveJournal(path string, data []byte) error {
+	fresh := path + ".new"
+	err := os.WriteFile(fresh, data, 0o600)
+	if err == nil {
+		err = os.Rename(fresh, path)
+	}
+	if err != nil {
+		return fmt.Errorf("address journal: %w", err)
+	}
+	return nil
+}
+
+// bootID names the life of this machine's kernel.
+func bootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("boot id: %w", err)
+	}
+	return string(bytes.TrimSpace(id)), nil
+}

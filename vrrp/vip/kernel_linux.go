@@ -1,0 +1,228 @@
+package vip
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Values of linux/ip.h, linux/if_link.h and linux/netconf.h.
+const (
+	devconfPromoteSecondaries = 20 // IPV4_DEVCONF_PROMOTE_SECONDARIES
+	inetConf                  = 1  // IFLA_INET_CONF
+	netconfIndex              = 1  // NETCONFA_IFINDEX
+	netconfForwarding         = 2  // NETCONFA_FORWARDING
+)
+
+// sendBuffer holds the announcements of some thousand addresses until the
+// interface takes them.
+const sendBuffer = 8 << 20
+
+// kernel is the addresses, links and frames of one network namespace.
+type kernel struct {
+	links  *netlink.Handle          // for take-overs
+	survey *netlink.Handle          // for what may be slow
+	raw    map[int]*nl.SocketHandle // for what the library lacks
+	packet int                      // sends frames on any interface, receives none
+}
+
+// openKernel opens sockets in the network namespace of the calling thread.
+func openKernel() (k *kernel, err error) {
+	k = &kernel{packet: -1}
+	defer func() {
+		if err != nil {
+			k.close()
+		}
+	}()
+	if k.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("opening netlink: %w", err)
+	}
+	if k.survey, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+		return nil, fmt.Errorf("opening netlink: %w", err)
+	}
+	s, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("opening netlink: %w", err)
+	}
+	k.raw = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: {Socket: s}}
+	// Protocol 0: nothing is ever received, so nothing needs to be read.
+	k.packet, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("opening a packet socket: %w", err)
+	}
+	if unix.SetsockoptInt(k.packet, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, sendBuffer) != nil {
+		// Without the privilege the system's limit must do.
+		_ = unix.SetsockoptInt(k.packet, unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer)
+	}
+	return k, nil
+}
+
+func (k *kernel) close() {
+	for _, h := range []*netlink.Handle{k.links, k.survey} {
+		if h != nil {
+			h.Close()
+		}
+	}
+	for _, s := range k.raw {
+		s.Close()
+	}
+	if k.packet >= 0 {
+		_ = unix.Close(k.packet)
+	}
+}
+
+// link looks an interface up by its name.
+func (k *kernel) link(h *netlink.Handle, iface string) (netlink.Link, error) {
+	link, err := h.LinkByName(iface)
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: %w", iface, err)
+	}
+	return link, nil
+}
+
+// isGone says that an error means there is no such interface.
+func isGone(err error) bool {
+	var gone netlink.LinkNotFoundError
+	return errors.As(err, &gone) || errors.Is(err, unix.ENODEV)
+}
+
+// present returns the addresses on those of ifaces that exist.
+func (k *kernel) present(ifaces map[string]bool) (map[place]bool, error) {
+	names := make(map[int]string, len(ifaces))
+	for iface := range ifaces {
+		link, err := k.link(k.survey, iface)
+		if isGone(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		names[link.Attrs().Index] = iface
+	}
+	var all []netlink.Addr
+	var err error
+	for range 5 { // others may change addresses while we list them
+		if all, err = k.survey.AddrList(nil, netlink.FAMILY_ALL); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listing addresses: %w", err)
+	}
+	out := make(map[place]bool)
+	for _, a := range all {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		bits, _ := a.Mask.Size()
+		if name := names[a.LinkIndex]; ok && name != "" {
+			out[place{name, netip.PrefixFrom(ip.Unmap(), bits)}] = true
+		}
+	}
+	return out, nil
+}
+
+// add puts an address on a link. It reports whether it was there already.
+//
+// IPv6 addresses are added without duplicate address detection, and as
+// deprecated: they never become the source of what this node sends by itself.
+// A /128 gets no route of its own. IPv4 addresses are added as they are; in a
+// subnet that the link has already they are secondary, so the primary source
+// address stays.
+func (k *kernel) add(link netlink.Link, p netip.Prefix) (existed bool, err error) {
+	a := ipAddr(p)
+	if p.Addr().Is6() {
+		a.Flags = unix.IFA_F_NODAD
+		a.ValidLft, a.PreferedLft = math.MaxUint32, 0
+		if p.IsSingleIP() {
+			a.Flags |= unix.IFA_F_NOPREFIXROUTE
+		}
+	} else {
+		a.Broadcast = net.IPv4zero // none, as keepalived
+	}
+	err = k.links.AddrAdd(link, a)
+	if errors.Is(err, unix.EEXIST) {
+		return true, nil
+	}
+	return false, err
+}
+
+// remove takes an address from a link; that it is not there is no error.
+func (k *kernel) remove(link netlink.Link, p netip.Prefix) error {
+	err := k.links.AddrDel(link, ipAddr(p))
+	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+func ipAddr(p netip.Prefix) *netlink.Addr {
+	ip := p.Addr().AsSlice()
+	return &netlink.Addr{IPNet: &net.IPNet{IP: ip, Mask: net.CIDRMask(p.Bits(), len(ip)*8)}}
+}
+
+// promoteSecondaries sets net.ipv4.conf.IFACE.promote_secondaries: else the
+// kernel removes, along with a subnet's first address, all the others in it.
+// By netlink it needs no writable /proc/sys, and hits the right namespace.
+func (k *kernel) promoteSecondaries(link netlink.Link) error {
+	req := k.request(unix.RTM_SETLINK, unix.NLM_F_ACK)
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(link.Attrs().Index)
+	req.AddData(msg)
+	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
+	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(inetConf, nil)
+	conf.AddRtAttr(devconfPromoteSecondaries, binary.NativeEndian.AppendUint32(nil, 1))
+	req.AddData(spec)
+	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
+	return err
+}
+
+// forwards says whether IPv6 packets are forwarded from a link. Its own
+// neighbor advertisements then have the Router flag.
+func (k *kernel) forwards(link netlink.Link) (bool, error) {
+	req := k.request(unix.RTM_GETNETCONF, 0)
+	index := nl.NewRtAttr(netconfIndex, binary.NativeEndian.AppendUint32(nil, uint32(link.Attrs().Index)))
+	req.AddRawData(append([]byte{unix.AF_INET6, 0, 0, 0}, index.Serialize()...)) // struct netconfmsg, padded
+	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNETCONF)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range answers {
+		if len(m) < 4 {
+			continue
+		}
+		attrs, err := nl.ParseRouteAttr(m[4:])
+		if err != nil {
+			return false, err
+		}
+		for _, a := range attrs {
+			if a.Attr.Type == netconfForwarding && len(a.Value) == 4 {
+				return binary.NativeEndian.Uint32(a.Value) != 0, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+func (k *kernel) request(kind, flags int) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(kind, flags)
+	req.Sockets = k.raw
+	return req
+}
+
+// send puts a frame into the link's queue. It does not wait for room there.
+func (k *kernel) send(link netlink.Link, f frame) error {
+	to := &unix.SockaddrLinklayer{
+		Protocol: binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, f.etherType)),
+		Ifindex:  link.Attrs().Index,
+		Halen:    uint8(len(f.to)),
+	}
+	copy(to.Addr[:], f.to)
+	return unix.Sendto(k.packet, f.payload, 0, to)
+}
