@@ -1,0 +1,223 @@
+package vrrp
+
+import (
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write the traces of testdata/*.txt anew; understand the difference before you commit it")
+
+// TestScenarios runs the scripts in testdata/scenarios. Lines that start with
+// ">" are commands, "#" are comments; everything else is the trace, compared
+// as a whole. The commands are the cases of (*script).command.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := play(t, string(want))
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+				t.Errorf("trace differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// script is a scenario being played.
+type script struct {
+	*world
+	out strings.Builder
+	all bool // adverts and announcements too
+}
+
+func play(t *testing.T, text string) string {
+	s := &script{world: newWorld(t)}
+	s.trace = func(line string) {
+		if s.all || !strings.Contains(line, ": advert ") && !strings.Contains(line, ": announce ") {
+			s.out.WriteString(line + "\n")
+		}
+	}
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		switch {
+		case line == "" || strings.HasPrefix(line, "#"):
+			s.out.WriteString(line + "\n")
+		case strings.HasPrefix(line, "> "):
+			s.out.WriteString(line + "\n")
+			s.all = true
+			s.command(strings.Fields(line[2:]))
+		}
+	}
+	return s.out.String()
+}
+
+func (s *script) command(f []string) {
+	name, args := f[0], f[1:]
+	switch name {
+	case "node": // node NAME PREFIX...
+		var addrs []netip.Prefix
+		for _, a := range args[1:] {
+			addrs = append(addrs, netip.MustParsePrefix(a))
+		}
+		s.add(args[0], addrs...)
+	case "run": // run DURATION: everything is printed
+		s.run(s.duration(args[0]))
+	case "skip": // skip DURATION: adverts and announcements are not printed
+		s.all = false
+		s.run(s.duration(args[0]))
+	default: // all others: COMMAND NODE ...
+		s.nodeCommand(name, s.find(args[0]), args[1:])
+	}
+}
+
+func (s *script) nodeCommand(name string, m *member, args []string) {
+	switch name {
+	case "set": // set NODE ROUTER key=value...: what is not given stays
+		s.configure(m, s.amend(m, args))
+	case "unset": // unset NODE ROUTER
+		s.configure(m, slices.DeleteFunc(slices.Clone(m.routers), func(r Router) bool { return r.Name == args[0] }))
+	case "again": // again NODE: the same configuration once more
+		s.configure(m, m.routers)
+		fmt.Fprintf(&s.out, "%10s %s %d actions\n", s.clock(), m.name, m.acted)
+	case "cut", "heal":
+		s.setLink(m, name == "heal")
+	case "addresses": // addresses NODE PREFIX...: those of its interface
+		m.link.Addresses = nil
+		for _, a := range args {
+			m.link.Addresses = append(m.link.Addresses, netip.MustParsePrefix(a))
+		}
+		s.step(m, m.link)
+	case "deafen", "hear":
+		m.deaf = name == "deafen"
+	case "mute", "unmute":
+		m.mute = name == "mute"
+	case "stall":
+		m.stalled = true
+	case "resume":
+		s.resume(m)
+	case "handover": // handover NODE ROUTER
+		s.step(m, Resign{Name: args[0]})
+	case "stop":
+		s.step(m, Halt{})
+	case "kill":
+		s.step(m, Halt{Now: true})
+	case "inject": // inject NODE SRC DST VRID PRIORITY TTL
+		s.inject(m, args)
+	case "status":
+		for _, st := range m.node.Status() {
+			fmt.Fprintf(&s.out, "%10s %s %v: %s; owner %v (%d)\n", s.clock(), m.name, st.Router.Key, st.Why, st.Owner.Addr, st.Owner.Priority)
+		}
+	default:
+		s.t.Fatalf("unknown command %q", name)
+	}
+}
+
+func (s *script) inject(m *member, args []string) {
+	src, dst := netip.MustParseAddr(args[0]), netip.MustParseAddr(args[1])
+	a := Advert{VRID: uint8(s.number(args[2])), Priority: uint8(s.number(args[3])), Interval: time.Second}
+	packet, err := a.Marshal(src, dst)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.step(m, Received{Interface: "eth0", Src: src, Dst: dst, TTL: s.number(args[4]), Packet: packet})
+	for _, st := range m.node.Status() {
+		fmt.Fprintf(&s.out, "%10s %s %v: received %d, dropped %s\n", s.clock(), m.name, st.Router.Key, st.Counters.Received, drops(st.Counters.Dropped))
+	}
+	fmt.Fprintf(&s.out, "%10s %s strays %s\n", s.clock(), m.name, drops(m.node.Strays()))
+}
+
+func drops(d Drops) string {
+	var list []string
+	for r := DropReason(1); r < dropReasons; r++ {
+		if d[r] > 0 {
+			list = append(list, fmt.Sprintf("%v:%d", r, d[r]))
+		}
+	}
+	return "[" + strings.Join(list, " ") + "]"
+}
+
+// amend returns the routers of a node with one of them changed or added.
+func (s *script) amend(m *member, args []string) []Router {
+	routers := slices.Clone(m.routers)
+	i := slices.IndexFunc(routers, func(r Router) bool { return r.Name == args[0] })
+	if i < 0 {
+		i = len(routers)
+		routers = append(routers, Router{Key: Key{args[0], IPv4}, Interface: "eth0", AdvertInterval: time.Second})
+	}
+	r := &routers[i]
+	for _, arg := range args[1:] {
+		key, value, _ := strings.Cut(arg, "=")
+		switch key {
+		case "vrid":
+			r.VRID = uint8(s.number(value))
+		case "interface":
+			r.Interface = value
+		case "addresses":
+			r.Addresses = nil
+			for _, a := range strings.Split(value, ",") {
+				r.Addresses = append(r.Addresses, netip.MustParsePrefix(a))
+			}
+			r.Family = familyOf(r.Addresses[0].Addr())
+		case "priority":
+			r.Priority.Base = uint8(s.number(value))
+		case "term":
+			r.Priority.Terms = nil
+			if n := s.number(value); n != 0 {
+				r.Priority.Terms = []Term{{Reason: "track nginx down", Delta: n}}
+			}
+		case "advert":
+			r.AdvertInterval = s.duration(value)
+		case "preempt":
+			if err := r.Preempt.UnmarshalText([]byte(value)); err != nil {
+				s.t.Fatal(err)
+			}
+		case "delay":
+			r.PreemptDelay = s.duration(value)
+		case "unicast":
+			for _, a := range strings.Split(value, ",") {
+				r.Unicast = append(r.Unicast, netip.MustParseAddr(a))
+			}
+		default:
+			s.t.Fatalf("unknown key %q", key)
+		}
+	}
+	return routers
+}
+
+func (s *script) duration(v string) time.Duration {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+func (s *script) number(v string) int {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return n
+}
