@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -76,22 +75,15 @@ func admitMeta(r *Report, kind string, obj metav1.Object) {
 	if obj.GetName() == "" {
 		r.Refuse("metadata.name", CodeRequired, "a name is needed")
 	} else if kind == KindService {
-		r.grammar("metadata.name", obj.GetName(), validation.IsDNS1123Label)
+		r.Grammar("metadata.name", obj.GetName(), validation.IsDNS1123Label)
 	} else {
-		r.grammar("metadata.name", obj.GetName(), validation.IsDNS1123Subdomain)
+		r.Grammar("metadata.name", obj.GetName(), validation.IsDNS1123Subdomain)
 	}
 	switch namespace := obj.GetNamespace(); {
 	case !ClusterScoped(kind):
-		r.grammar("metadata.namespace", namespace, validation.IsDNS1123Label)
+		r.Grammar("metadata.namespace", namespace, validation.IsDNS1123Label)
 	case namespace != "":
 		r.Refuse("metadata.namespace", CodeInvalid, "objects of this kind have no namespace: remove it")
-	}
-}
-
-// grammar refuses the object if valid has something against value.
-func (r *Report) grammar(field, value string, valid func(string) []string) {
-	if reasons := valid(value); len(reasons) > 0 {
-		r.Refuse(field, CodeInvalid, "%s: %s", Quote(value), strings.Join(reasons, "; "))
 	}
 }
 
@@ -108,12 +100,12 @@ func admitService(r *Report, svc *corev1.Service) {
 	numbers, names := make(map[number]bool), make(map[string]bool)
 	for i, p := range svc.Spec.Ports {
 		field := At("spec.ports", i)
-		r.port(field+".port", p.Port)
+		r.Port(field+".port", p.Port)
 		r.protocol(field+".protocol", p.Protocol)
 		if p.Name == "" && len(svc.Spec.Ports) > 1 {
 			r.Refuse(field+".name", CodeRequired, "with more than one port, each needs a name")
 		} else if p.Name != "" {
-			r.grammar(field+".name", p.Name, validation.IsDNS1123Label)
+			r.Grammar(field+".name", p.Name, validation.IsDNS1123Label)
 		}
 		if key := (number{p.Port, protocolOf(p.Protocol)}); numbers[key] {
 			r.Refuse(field+".port", CodeDuplicate, "%d/%s is there already", key.port, key.protocol)
@@ -152,7 +144,7 @@ func admitSlice(r *Report, slice *discoveryv1.EndpointSlice) {
 	}
 	for i, p := range slice.Ports {
 		if p.Port != nil {
-			r.port(At("ports", i)+".port", *p.Port)
+			r.Port(At("ports", i)+".port", *p.Port)
 		}
 		if p.Protocol != nil {
 			r.protocol(At("ports", i)+".protocol", *p.Protocol)
@@ -182,12 +174,6 @@ func endpointAddress(family discoveryv1.AddressType, text string) (addr netip.Ad
 		return addr, "is not an address of an endpoint"
 	}
 	return addr, ""
-}
-
-func (r *Report) port(field string, port int32) {
-	if port < 1 || port > 65535 {
-		r.Refuse(field, CodeOutOfRange, "must be from 1 to 65535, not %d", port)
-	}
 }
 
 func (r *Report) protocol(field string, p corev1.Protocol) {

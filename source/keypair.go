@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"crypto/rsa"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
-	"strings"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -13,6 +14,12 @@ import (
 // leastRSA is the smallest RSA key that OpenSSL takes at its default security
 // level 2, in bits. NGINX would refuse its whole configuration over a smaller.
 const leastRSA = 2048
+
+// Bounds of a Secret: more than any real chain needs.
+const (
+	mostPEM          = 256 << 10
+	mostCertificates = 20
+)
 
 // KeyPairError says why a Secret is no usable key pair. It never holds any of
 // the Secret's contents.
@@ -32,11 +39,11 @@ func KeyPair(secret *corev1.Secret) (certificate, key []byte, err error) {
 	if secret.Type != corev1.SecretTypeTLS {
 		return nil, nil, &KeyPairError{"type", "must be " + string(corev1.SecretTypeTLS)}
 	}
-	certificate, err = reencode(secret, corev1.TLSCertKey, isCertificate)
+	certificate, err = reencode(secret, corev1.TLSCertKey, mostCertificates, isCertificate)
 	if err != nil {
 		return nil, nil, err
 	}
-	key, err = reencode(secret, corev1.TLSPrivateKeyKey, isPrivateKey)
+	key, err = reencode(secret, corev1.TLSPrivateKeyKey, 1, isPrivateKey)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -51,36 +58,56 @@ func KeyPair(secret *corev1.Secret) (certificate, key []byte, err error) {
 	return certificate, key, nil
 }
 
-func isCertificate(block *pem.Block) bool { return block.Type == "CERTIFICATE" }
-
-func isPrivateKey(block *pem.Block) bool {
-	return strings.HasSuffix(block.Type, "PRIVATE KEY") && block.Type != "ENCRYPTED PRIVATE KEY" && len(block.Headers) == 0
+func isCertificate(block *pem.Block) error {
+	if block.Type != "CERTIFICATE" {
+		return errors.New("holds a PEM block that is not a certificate")
+	}
+	if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+		return errors.New("holds a certificate that cannot be parsed")
+	}
+	return nil
 }
 
-// reencode returns the blocks of secret.Data[name] that wanted accepts, without
-// whatever stands between them. "EC PARAMETERS" before a key is left out; any
-// other block is an error, and so is one that cannot be read.
-func reencode(secret *corev1.Secret, name string, wanted func(*pem.Block) bool) ([]byte, error) {
+func isPrivateKey(block *pem.Block) error {
+	switch {
+	case block.Type == "ENCRYPTED PRIVATE KEY", block.Headers["DEK-Info"] != "":
+		return errors.New("is encrypted, and nobody is there to type the password")
+	case block.Type == "PRIVATE KEY", block.Type == "RSA PRIVATE KEY", block.Type == "EC PRIVATE KEY":
+		return nil
+	}
+	return errors.New("holds a PEM block that is not a private key")
+}
+
+// reencode returns the blocks of secret.Data[name], of which there may be most,
+// without whatever stands between them. The parameters that openssl writes
+// before an EC key are left out; a block that check has something against, or
+// that cannot be read, is an error.
+func reencode(secret *corev1.Secret, name string, most int, check func(*pem.Block) error) ([]byte, error) {
 	fail := func(reason string) ([]byte, error) {
-		return nil, &KeyPairError{"data[" + name + "]", reason}
+		return nil, &KeyPairError{Key("data", name), reason}
 	}
 	data := secret.Data[name]
 	if len(data) == 0 {
 		return fail("is missing")
 	}
+	if len(data) > mostPEM {
+		return fail("is larger than 256 KiB")
+	}
 	var out []byte
-	begun := bytes.Count(data, []byte("-----BEGIN"))
+	begun, blocks := bytes.Count(data, []byte("-----BEGIN")), 0
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		begun--
-		switch {
-		case wanted(block):
-			out = append(out, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
-		case block.Type != "EC PARAMETERS":
-			return fail("holds a PEM block that does not belong there, or an encrypted key")
+		if block.Type == "EC PARAMETERS" {
+			continue
 		}
+		if err := check(block); err != nil {
+			return fail(err.Error())
+		}
+		blocks++
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes})...)
 	}
-	if begun != 0 || len(out) == 0 {
-		return fail("is not whole PEM")
+	if begun != 0 || blocks == 0 || blocks > most {
+		return fail("is not whole PEM, or has too many blocks")
 	}
 	return out, nil
 }

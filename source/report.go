@@ -3,6 +3,7 @@ package source
 import (
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Report collects the Problems of one object while it is being judged. The
@@ -37,6 +38,24 @@ func (r *Report) Refused() bool {
 	}
 	return false
 }
+
+// Grammar refuses the object if valid, one of the functions of apimachinery's
+// validation package, has something against value.
+func (r *Report) Grammar(field, value string, valid func(string) []string) {
+	if reasons := valid(value); len(reasons) > 0 {
+		r.Refuse(field, CodeInvalid, "%s: %s", Quote(value), strings.Join(reasons, "; "))
+	}
+}
+
+// Range refuses the object unless value is from low to high.
+func (r *Report) Range(field string, value, low, high int32) {
+	if value < low || value > high {
+		r.Refuse(field, CodeOutOfRange, "must be from %d to %d, not %d", low, high, value)
+	}
+}
+
+// Port refuses the object unless port is one.
+func (r *Report) Port(field string, port int32) { r.Range(field, port, 1, 65535) }
 
 func (r *Report) add(p Problem) {
 	p.Object = r.Object
