@@ -1,13 +1,20 @@
 // Package cluster decides: Translate turns a Snapshot into the wanted State of
 // the whole edge, and Plan turns State and this node's Facts into the NodePlan
-// that the actuators apply. Both are pure: same input, same output.
+// that the actuators apply. Both are pure: same input, same output. Settle is
+// Translate for a running daemon: what is refused keeps its last good version.
 package cluster
 
 import (
+	"cmp"
+	"maps"
+	"net/netip"
+	"slices"
+
 	"harmony/check"
 	"harmony/ipvs"
 	"harmony/nft"
 	"harmony/nginxconf"
+	"harmony/source"
 	"harmony/vrrp"
 )
 
@@ -28,3 +35,55 @@ type NodePlan struct {
 	Checks     []check.Spec     `json:"checks"`
 	NGINX      nginxconf.Config `json:"nginx"`
 }
+
+// Plan returns what a node shall be. A real server whose check is down is not in
+// it, even if none is left, as with keepalived; the Problems are those that only
+// a node can see.
+func Plan(s State, f Facts) (NodePlan, []source.Problem) {
+	p := NodePlan{NGINX: s.NGINX}
+	for _, r := range s.Routers {
+		own := r.Router
+		own.Priority = vrrp.Priority{Base: r.Priority}
+		if base, ok := r.Priorities[f.Node]; ok {
+			own.Priority.Base = base
+		}
+		p.Routers = append(p.Routers, own)
+	}
+	var problems []source.Problem
+	checks := make(map[check.Spec]bool)
+	for _, svc := range s.Services {
+		up := svc.Service
+		up.Destinations = nil
+		for _, d := range svc.Destinations {
+			spec, checked := svc.check(d)
+			if checked {
+				checks[spec] = true
+			}
+			if !f.Down[spec] {
+				up.Destinations = append(up.Destinations, d)
+			}
+		}
+		if len(up.Destinations) == 0 && len(svc.Destinations) > 0 {
+			r := source.Report{Object: svc.Object}
+			r.Warn("", source.CodeAllDown, "all %d real servers are down: connections to %s are refused", len(svc.Destinations), svc.Key)
+			problems = append(problems, r.Problems...)
+		}
+		p.Services = append(p.Services, up)
+		if svc.Masquerade {
+			p.Masquerade = append(p.Masquerade, nft.Endpoint{Address: svc.Address, Port: svc.Port, Protocol: uint8(svc.Protocol)})
+		}
+	}
+	p.Checks = slices.SortedFunc(maps.Keys(checks), compareChecks)
+	return p, problems
+}
+
+func compareChecks(a, b check.Spec) int {
+	return cmp.Or(
+		a.Target.Compare(b.Target),
+		cmp.Compare(a.Interval, b.Interval),
+		cmp.Compare(a.Timeout, b.Timeout),
+		cmp.Compare(a.Rise, b.Rise),
+		cmp.Compare(a.Fall, b.Fall))
+}
+
+func addrPort(d ipvs.Destination) netip.AddrPort { return netip.AddrPortFrom(d.Address, d.Port) }

@@ -1,0 +1,175 @@
+package cluster
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"harmony/api/v1alpha1"
+	"harmony/source"
+	"harmony/vrrp"
+)
+
+// router adds the routers of vr, one for each family that it has addresses of.
+func (t *translator) router(vr *v1alpha1.VirtualRouter) {
+	r := &source.Report{Object: source.RefOf(v1alpha1.KindVirtualRouter, vr)}
+	routers, claims := routersOf(r, vr.Name, vr.Spec.WithDefaults())
+	if !r.Refused() && t.claim(r, claims) {
+		t.state.Routers = append(t.state.Routers, routers...)
+	}
+	t.problems = append(t.problems, r.Problems...)
+}
+
+func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) ([]Router, []claim) {
+	r.Range("spec.vrid", spec.VRID, 1, 255)
+	r.Range("spec.priority", *spec.Priority, 1, 255)
+	interfaceName(r, "spec.interface", spec.Interface)
+	duration(r, "spec.advertInterval", spec.AdvertInterval, 10*time.Millisecond, 40950*time.Millisecond, 10*time.Millisecond)
+	common := Router{
+		Router: vrrp.Router{
+			Key:            vrrp.Key{Name: name},
+			VRID:           uint8(spec.VRID),
+			Interface:      spec.Interface,
+			AdvertInterval: spec.AdvertInterval.Duration,
+		},
+		Priority:   uint8(*spec.Priority),
+		Priorities: priorities(r, spec.Priorities),
+	}
+	common.Preempt, common.PreemptDelay = preempt(r, spec.Preempt)
+	addresses, claims := addresses(r, spec.Addresses)
+	peers := peers(r, spec.Transport, addresses)
+	var routers []Router
+	for _, family := range slices.Sorted(maps.Keys(addresses)) {
+		own := common
+		own.Family, own.Addresses, own.Unicast = family, addresses[family], peers[family]
+		routers = append(routers, own)
+		claims = append(claims, claim{
+			what:  vridClaim{own.VRID, own.Interface, family},
+			field: "spec.vrid",
+			name:  fmt.Sprintf("VRID %d of %s on %s", own.VRID, family, own.Interface),
+		})
+	}
+	return routers, claims
+}
+
+// interfaceName accepts what the kernel does (dev_valid_name in net/core/dev.c),
+// in ASCII.
+func interfaceName(r *source.Report, field, name string) {
+	printable := strings.IndexFunc(name, func(c rune) bool { return c <= ' ' || c > '~' }) < 0
+	if len(name) < 1 || len(name) > 15 || name == "." || name == ".." || strings.ContainsAny(name, "/:") || !printable {
+		r.Refuse(field, source.CodeInvalid, "%s is not the name of a network interface", source.Quote(name))
+	}
+}
+
+func priorities(r *source.Report, list []v1alpha1.NodePriority) map[string]uint8 {
+	byNode := make(map[string]uint8)
+	for i, p := range list {
+		field := source.At("spec.priorities", i)
+		r.Grammar(field+".node", p.Node, validation.IsDNS1123Subdomain)
+		r.Range(field+".priority", p.Priority, 1, 255)
+		if _, again := byNode[p.Node]; again {
+			r.Refuse(field+".node", source.CodeDuplicate, "%s is there already", source.Quote(p.Node))
+		}
+		byNode[p.Node] = uint8(p.Priority)
+	}
+	return byNode
+}
+
+func preempt(r *source.Report, p v1alpha1.Preempt) (vrrp.PreemptMode, time.Duration) {
+	modes := map[v1alpha1.PreemptMode]vrrp.PreemptMode{
+		v1alpha1.PreemptAlways: vrrp.PreemptAlways,
+		v1alpha1.PreemptNever:  vrrp.PreemptNever,
+		v1alpha1.PreemptDelay:  vrrp.PreemptDelay,
+	}
+	mode, ok := modes[p.Mode]
+	switch {
+	case !ok:
+		r.Refuse("spec.preempt.mode", source.CodeInvalid, "must be Always, Never or Delay, not %s", source.Quote(string(p.Mode)))
+	case mode != vrrp.PreemptDelay && p.Delay != nil:
+		r.Refuse("spec.preempt.delay", source.CodeInvalid, "belongs to mode Delay: set spec.preempt.mode, or remove it")
+	case mode == vrrp.PreemptDelay && p.Delay == nil:
+		r.Refuse("spec.preempt.delay", source.CodeRequired, "mode Delay needs it")
+	case mode == vrrp.PreemptDelay:
+		duration(r, "spec.preempt.delay", p.Delay, time.Millisecond, 1000*time.Second, time.Millisecond)
+		return mode, p.Delay.Duration
+	}
+	return mode, 0
+}
+
+// addresses returns the virtual addresses by family, in the user's order, and
+// what the router claims by them.
+func addresses(r *source.Report, list []string) (map[vrrp.Family][]netip.Prefix, []claim) {
+	byFamily := make(map[vrrp.Family][]netip.Prefix)
+	var claims []claim
+	if len(list) == 0 {
+		r.Refuse("spec.addresses", source.CodeRequired, "at least one address is needed")
+	}
+	if len(list) > 255 {
+		r.Refuse("spec.addresses", source.CodeTooLarge, "at most 255 addresses, not %d", len(list))
+		return byFamily, nil
+	}
+	for i, text := range list {
+		field := source.At("spec.addresses", i)
+		p := prefix(r, field, text)
+		if !p.IsValid() {
+			continue
+		}
+		c := claim{what: addressClaim{p.Addr()}, field: field, name: p.Addr().String()}
+		if slices.ContainsFunc(claims, func(o claim) bool { return o.what == c.what }) {
+			r.Refuse(field, source.CodeDuplicate, "%s is there already", p.Addr())
+		}
+		claims = append(claims, c)
+		byFamily[familyOf(p.Addr())] = append(byFamily[familyOf(p.Addr())], p)
+	}
+	return byFamily, claims
+}
+
+// peers returns the unicast peers by family, none for multicast.
+func peers(r *source.Report, t v1alpha1.Transport, addresses map[vrrp.Family][]netip.Prefix) map[vrrp.Family][]netip.Addr {
+	byFamily := make(map[vrrp.Family][]netip.Addr)
+	switch t.Mode {
+	case v1alpha1.TransportMulticast:
+		if len(t.Peers) > 0 {
+			r.Refuse("spec.transport.peers", source.CodeInvalid, "belongs to mode Unicast: set spec.transport.mode, or remove it")
+		}
+		return byFamily
+	case v1alpha1.TransportUnicast:
+	default:
+		r.Refuse("spec.transport.mode", source.CodeInvalid, "must be Multicast or Unicast, not %s", source.Quote(string(t.Mode)))
+		return byFamily
+	}
+	for i, text := range t.Peers {
+		field := source.At("spec.transport.peers", i)
+		addr := address(r, field, text)
+		if !addr.IsValid() {
+			continue
+		}
+		family := familyOf(addr)
+		if slices.ContainsFunc(addresses[family], func(p netip.Prefix) bool { return p.Addr() == addr }) {
+			r.Refuse(field, source.CodeInvalid, "%s is a virtual address: give the node's own", addr)
+		}
+		if slices.Contains(byFamily[family], addr) {
+			r.Refuse(field, source.CodeDuplicate, "%s is there already", addr)
+		}
+		byFamily[family] = append(byFamily[family], addr)
+	}
+	for _, family := range slices.Sorted(maps.Keys(addresses)) {
+		if len(byFamily[family]) == 0 {
+			r.Refuse("spec.transport.peers", source.CodeRequired, "the %s addresses need %s peers", family, family)
+		}
+		slices.SortFunc(byFamily[family], netip.Addr.Compare)
+	}
+	return byFamily
+}
+
+func familyOf(addr netip.Addr) vrrp.Family {
+	if addr.Is4() {
+		return vrrp.IPv4
+	}
+	return vrrp.IPv6
+}

@@ -1,0 +1,42 @@
+package cluster
+
+import (
+	"harmony/check"
+	"harmony/ipvs"
+	"harmony/nginxconf"
+	"harmony/source"
+	"harmony/vrrp"
+)
+
+// State is the wanted state of the whole edge, the same on every node. Its
+// slices are sorted.
+type State struct {
+	Routers  []Router
+	Services []Service
+	NGINX    nginxconf.Config
+}
+
+// Router is a virtual router in one family, with the priorities of all nodes.
+type Router struct {
+	vrrp.Router                  // without its Priority
+	Priority    uint8            // of nodes that Priorities does not list
+	Priorities  map[string]uint8 // by node
+}
+
+// Service is a layer 4 service with all its real servers.
+type Service struct {
+	ipvs.Service
+	Object     source.Ref  // who asked for it
+	Masquerade bool        // give balanced connections the node's source address
+	Check      *check.Spec // of each real server, without Target; nil means none
+}
+
+// check returns the check of a real server, if it has one.
+func (s Service) check(d ipvs.Destination) (check.Spec, bool) {
+	if s.Check == nil {
+		return check.Spec{}, false
+	}
+	spec := *s.Check
+	spec.Target = addrPort(d)
+	return spec, true
+}
