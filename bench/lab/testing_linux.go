@@ -23,6 +23,9 @@ const (
 	envLater = "HARMONY_LAB_LATER"
 )
 
+// Later is part of what Require says when it leaves a test for a later run.
+const Later = "runs later, in the virtual machine"
+
 // Require skips the test, saying why, when something it needs is not there:
 // "root", "ip_vs", or the name of a program, such as "keepalived". With
 // HARMONY_LAB=required it fails the test instead.
@@ -33,7 +36,7 @@ func Require(t testing.TB, needs ...string) {
 		switch {
 		case Has(need):
 		case slices.Contains(later, need):
-			t.Skipf("no %s here; runs later, in the virtual machine", need)
+			t.Skipf("no %s here; "+Later, need)
 		case os.Getenv(envMode) == "required":
 			t.Fatalf("no %s here, and HARMONY_LAB=required", need)
 		default:

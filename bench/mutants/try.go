@@ -23,7 +23,7 @@ func try(ctx context.Context, m mutant) verdict {
 		return verdict{outcome: unfit, detail: err.Error()}
 	}
 	// A mutant may make an endless loop, which the timeout catches.
-	return goTest(ctx, m.pkg, "-overlay="+overlay, "-count=1", "-timeout=60s")
+	return goTest(ctx, m.pkg, "-overlay="+overlay, "-count=1", "-timeout=30s")
 }
 
 // writeOverlay writes the mutated file and the map that go test takes.
