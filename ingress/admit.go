@@ -148,8 +148,6 @@ func decodePath(path string) (string, error) {
 		return "", fmt.Errorf("is longer than %d bytes", maxPath)
 	case !strings.HasPrefix(path, "/"):
 		return "", errors.New(`must start with "/"`)
-	case strings.Contains(path, " "):
-		return "", errors.New("holds a space: write %20")
 	case strings.Contains(strings.ToLower(path), "%2f"):
 		return "", errors.New("holds an escaped slash")
 	}
@@ -161,6 +159,9 @@ func decodePath(path string) (string, error) {
 		if !pathRune(r) {
 			return "", fmt.Errorf("holds %q, which a path may not", r)
 		}
+	}
+	if strings.Contains(path, " ") {
+		return "", errors.New("holds a space: write %20")
 	}
 	for element := range strings.SplitSeq(strings.TrimSuffix(decoded[1:], "/"), "/") {
 		if decoded != "/" && (element == "" || element == "." || element == "..") {
