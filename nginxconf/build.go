@@ -118,7 +118,7 @@ func (b *Builder) Build(cfg Config, f Features) (Output, []Fault) {
 		if len(ups[id]) > 0 {
 			file, err := upstreamFile(id, ups[id])
 			if err != nil {
-				faults = append(faults, Fault{Object: "upstream " + id, Reason: err.Error()})
+				faults = append(faults, Fault{Object: upstreamObject(id), Reason: err.Error()})
 				continue
 			}
 			addFiles(files, []File{file})
@@ -211,7 +211,7 @@ func endpoints(upstreams []Upstream) (map[string][]netip.AddrPort, []Fault) {
 	out := make(map[string][]netip.AddrPort, len(sorted))
 	var faults []Fault
 	for _, u := range sorted {
-		object := "upstream " + u.ID
+		object := upstreamObject(u.ID)
 		if _, taken := out[u.ID]; taken {
 			faults = append(faults, Fault{Object: object, Reason: "another upstream has the same ID"})
 			continue

@@ -90,6 +90,13 @@ func (e *edge) launch(env ...string) {
 		}
 		_ = said.Close()
 	})
+	sup := e.sup
+	e.t.Cleanup(func() {
+		if sup.ProcessState == nil { // not ended by the test
+			_ = sup.Process.Signal(syscall.SIGTERM)
+			_ = sup.Wait() // the test is over
+		}
+	})
 }
 
 func (e *edge) output() string {

@@ -52,7 +52,7 @@ func (c Config) isolated(parts []Part, reason string) []Fault {
 	var faults []Fault
 	for _, p := range parts {
 		if p.Kind == UpstreamPart {
-			faults = append(faults, Fault{Object: "upstream " + p.ID, Reason: reason + "; its locations answer 503"})
+			faults = append(faults, Fault{Object: upstreamObject(p.ID), Reason: reason + "; its locations answer 503"})
 		}
 		for _, s := range c.Sites {
 			switch {

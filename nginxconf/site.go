@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"strings"
 )
@@ -85,10 +86,21 @@ func unknownUpstreams(s Site, env surroundings) []Fault {
 	for _, l := range s.Locations {
 		if _, known := env.Live[l.Upstream]; !known && l.Upstream != "" {
 			faults = append(faults, Fault{Object: l.Object, Host: s.Host,
-				Reason: "upstream " + l.Upstream + " does not exist; " + l.Path + " answers 503"})
+				Reason: upstreamObject(l.Upstream) + " does not exist; " + shown(l.Path) + " answers 503"})
 		}
 	}
 	return faults
+}
+
+// upstreamObject is what faults call an upstream.
+func upstreamObject(id string) string { return "upstream " + shown(id) }
+
+// shown makes text of the user fit for a line of a log.
+func shown(s string) string {
+	if len(s) > maxPath || printable(s) != nil {
+		return fmt.Sprintf("%.100q", s)
+	}
+	return s
 }
 
 // servers returns the server blocks of a site: one for both ports where they
