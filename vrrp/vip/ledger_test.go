@@ -2,6 +2,7 @@ package vip
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,7 +23,7 @@ func TestLedger(t *testing.T) {
 	p, other := at("eth0", "192.0.2.1/24"), at("eth0", "192.0.2.2/24")
 	none, there := places(other), places(p, other)
 	prepare := func(wanted, present map[place]bool) func(*ledger) bool {
-		return func(l *ledger) bool { return len(l.prepare(wanted, present)) > 0 }
+		return func(l *ledger) bool { return slices.Contains(l.prepare(wanted, present), p) }
 	}
 	added := func(existed bool) func(*ledger) bool {
 		return func(l *ledger) bool { return l.added(p, existed) }
