@@ -104,7 +104,10 @@ func TestParseAdvertRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := ParseAdvert(tt.packet, src, dst)
+			a, err := ParseAdvert(tt.packet, src, dst)
+			if err == nil && a.Interval != time.Second {
+				t.Errorf("interval %v", a.Interval)
+			}
 			var got DropReason
 			if errors.As(err, &got); got != tt.want {
 				t.Errorf("want %v, got %v (%v)", tt.want, got, err)

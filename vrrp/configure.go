@@ -40,11 +40,7 @@ func (n *Node) reconfigure(r *router, w Router) {
 			n.becomeBackup(r, Startup, "wanted again while leaving")
 		}
 	}
-	if r.Router.Equal(w) {
-		return
-	}
-	old := r.Router
-	if old.VRID != w.VRID || old.Interface != w.Interface {
+	if r.VRID != w.VRID || r.Interface != w.Interface {
 		n.restart(r, w)
 		return
 	}

@@ -102,7 +102,8 @@ func (n *Node) tick(r *router) {
 	case r.state == Master && n.due(r.advertAt):
 		n.advertise(r)
 		r.advertAt = r.advertAt.Add(r.AdvertInterval)
-		if n.due(r.advertAt) { // we are late: keep the distance, do not catch up
+		if n.due(r.advertAt) {
+			// We are late: keep the distance, do not catch up.
 			r.advertAt = n.now.Add(r.AdvertInterval)
 		}
 	case r.state == Leaving && n.due(r.leaveBy):
@@ -163,14 +164,14 @@ func (n *Node) start(r *router, why Cause) {
 }
 
 // becomeFault takes the addresses away at once: where the link is gone another
-// node takes over, and when it comes back there must not be two.
+// node takes over.
 func (n *Node) becomeFault(r *router, why Cause, text string) {
 	if r.retired != NoCause {
 		n.stop(r, text)
 		return
 	}
 	n.change(r, Fault, why, text)
-	n.removeAll(r)
+	n.removeAll(r) // there must not be two when it comes back
 	r.peer = Peer{}
 }
 

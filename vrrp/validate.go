@@ -7,17 +7,6 @@ import (
 	"slices"
 )
 
-// Equal says whether two configurations are the same.
-func (r Router) Equal(o Router) bool {
-	return r.Key == o.Key && r.VRID == o.VRID && r.Interface == o.Interface &&
-		slices.Equal(r.Addresses, o.Addresses) && r.Priority.Equal(o.Priority) &&
-		r.AdvertInterval == o.AdvertInterval && r.Preempt == o.Preempt &&
-		r.PreemptDelay == o.PreemptDelay && slices.Equal(r.Unicast, o.Unicast)
-}
-
-// Equal says whether two priorities have the same base and terms.
-func (p Priority) Equal(o Priority) bool { return p.Base == o.Base && slices.Equal(p.Terms, o.Terms) }
-
 // Clone returns a deep copy.
 func (r Router) Clone() Router {
 	r.Addresses = slices.Clone(r.Addresses)
