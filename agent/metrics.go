@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"net/netip"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"harmony/vrrp"
+)
+
+// statusCollector turns one Status into metrics. Labels are names from the
+// configuration, so their number is bounded by it.
+type statusCollector struct{ s *Status }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("harmony_"+name, help, labels, nil)
+}
+
+// metrics are the families of /metrics; docs/metrics.md lists them.
+var metrics = struct {
+	info, ready, restarts, silent, reloads, problems                *prometheus.Desc
+	owner, priority, sent, received, dropped, transitions, announce *prometheus.Desc
+	realServerUp, active, inactive, endpoints, inSync, nginxReloads *prometheus.Desc
+}{
+	info:         desc("info", "1, labelled with version and node.", "version", "node"),
+	ready:        desc("ready", "1 while everything is as planned."),
+	restarts:     desc("worker_restarts_total", "Workers that ended unexpectedly."),
+	silent:       desc("worker_silent", "1 while the worker's lease has run out."),
+	reloads:      desc("source_reloads_total", "Times the source was read."),
+	problems:     desc("source_problems", "Problems in the source, by severity.", "severity"),
+	owner:        desc("vrrp_master", "1 where this node owns the router.", "router", "family"),
+	priority:     desc("vrrp_priority", "Effective priority.", "router", "family"),
+	sent:         desc("vrrp_adverts_sent_total", "Adverts sent.", "router", "family"),
+	received:     desc("vrrp_adverts_received_total", "Adverts accepted.", "router", "family"),
+	dropped:      desc("vrrp_adverts_dropped_total", "Adverts dropped, by reason.", "router", "family", "reason"),
+	transitions:  desc("vrrp_transitions_total", "Changes of state.", "router", "family"),
+	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
+	realServerUp: desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
+	active:       desc("real_server_active_connections", "Established connections.", "service", "real_server"),
+	inactive:     desc("real_server_inactive_connections", "Other connections that the kernel remembers.", "service", "real_server"),
+	endpoints:    desc("site_endpoints", "Endpoints behind a path.", "host", "path", "upstream"),
+	inSync:       desc("nginx_in_sync", "1 while NGINX serves the wanted configuration."),
+	nginxReloads: desc("nginx_reloads_total", "Reloads of NGINX since its supervisor started."),
+}
+
+// Describe sends nothing: the collector is unchecked, since it lives for one
+// scrape.
+func (c statusCollector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends the metrics of the Status.
+func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.s
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, v, labels...)
+	}
+	gauge(metrics.info, 1, s.Version, s.Node)
+	gauge(metrics.ready, one(s.Worker.Ready))
+	counter(metrics.restarts, float64(s.Election.Restarts))
+	gauge(metrics.silent, one(s.Election.Silent))
+	counter(metrics.reloads, float64(s.Worker.Source.Reloads))
+	bySeverity := map[string]int{"error": 0, "warning": 0}
+	for _, p := range s.Worker.Source.Problems {
+		bySeverity[string(p.Severity)]++
+	}
+	for severity, n := range bySeverity {
+		gauge(metrics.problems, float64(n), severity)
+	}
+	for _, r := range s.Election.Routers {
+		name, family, n := r.Router.Name, r.Router.Family.String(), r.Counters
+		gauge(metrics.owner, one(r.State == vrrp.Master), name, family)
+		gauge(metrics.priority, float64(r.Router.Priority.Effective()), name, family)
+		counter(metrics.sent, float64(n.Sent), name, family)
+		counter(metrics.received, float64(n.Received), name, family)
+		counter(metrics.transitions, float64(n.Transitions), name, family)
+		counter(metrics.announce, float64(n.Announced), name, family)
+		for reason, count := range n.Dropped {
+			counter(metrics.dropped, float64(count), name, family, reason.String())
+		}
+	}
+	c.collectBackends(gauge)
+	gauge(metrics.inSync, one(s.Worker.NGINX.Wanted != "" && s.Worker.NGINX.Wanted == s.Worker.NGINX.Served))
+	counter(metrics.nginxReloads, float64(s.Worker.NGINX.Reloads))
+}
+
+func (c statusCollector) collectBackends(gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, svc := range c.s.Worker.Services {
+		for _, rs := range svc.RealServers {
+			labels := []string{svc.Key.String(), netip.AddrPortFrom(rs.Address, rs.Port).String()}
+			gauge(metrics.realServerUp, one(rs.Check == nil || rs.Check.Up), labels...)
+			gauge(metrics.active, float64(rs.Stats.Active), labels...)
+			gauge(metrics.inactive, float64(rs.Stats.Inactive), labels...)
+		}
+	}
+	for _, site := range c.s.Worker.Sites {
+		for _, p := range site.Paths {
+			gauge(metrics.endpoints, float64(p.Endpoints), site.Host, p.Path, p.Upstream)
+		}
+	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,25 @@
+package agent
+
+import (
+	"fmt"
+	"net"
+	"os"
+)
+
+// NotifySystemd tells the service manager a state such as "READY=1" over the
+// socket of sd_notify(3). Without NOTIFY_SOCKET it does nothing.
+func NotifySystemd(state string) error {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return fmt.Errorf("notifying systemd: %w", err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte(state)); err != nil {
+		return fmt.Errorf("notifying systemd: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// ops is the read-only HTTP server. Every answer is made from the Status that
+// the control socket gives, so that HTTP and command line cannot differ.
+type ops struct {
+	srv  *http.Server
+	done chan struct{}
+}
+
+// serveOps listens at once, so that a taken port is an error of the start, and
+// serves until close. An empty address serves nothing.
+func serveOps(ctx context.Context, o Options) (*ops, error) {
+	s := &ops{srv: &http.Server{ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}, done: make(chan struct{})}
+	if o.HTTP == "" {
+		close(s.done)
+		return s, nil
+	}
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", o.HTTP)
+	if err != nil {
+		return nil, fmt.Errorf("serving HTTP (--http %s): %w", o.HTTP, err)
+	}
+	s.srv.Handler = opsHandler(o)
+	go func() {
+		defer close(s.done)
+		if err := s.srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			o.Log.Error("http server ended", "err", err)
+		}
+	}()
+	return s, nil
+}
+
+// close ends the server and waits for it.
+func (s *ops) close() {
+	s.srv.Close()
+	<-s.done
+}
+
+func opsHandler(o Options) http.Handler {
+	ask := func(r *http.Request) (*Status, error) {
+		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+		defer cancel()
+		resp, err := Ask(ctx, o.RunDir, Request{Command: "status"})
+		return resp.Status, err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if _, err := ask(r); err != nil {
+			http.Error(w, "elector: "+err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		s, err := ask(r)
+		switch {
+		case err != nil:
+			http.Error(w, "elector: "+err.Error(), http.StatusServiceUnavailable)
+		case !s.Worker.Ready:
+			http.Error(w, "not ready: "+strings.Join(s.Worker.NotReady, "; "), http.StatusServiceUnavailable)
+		default:
+			fmt.Fprintln(w, "ready")
+		}
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+		s, err := ask(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		enc.Encode(s)
+	})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		s, err := ask(r)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		now := prometheus.NewRegistry()
+		now.MustRegister(statusCollector{s})
+		promhttp.HandlerFor(prometheus.Gatherers{reg, now}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	})
+	return mux
+}

@@ -1,0 +1,78 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+
+	"harmony/vrrp"
+)
+
+// Elector and worker talk over a socket pair in JSON, one message after the
+// other. Each message is the whole of what its sender knows of a kind, so a
+// lost process loses nothing: its successor says it all again.
+
+// toElector is what the worker says. An empty message is a heartbeat: every
+// message renews the lease.
+type toElector struct {
+	// Desired replaces the routers of this node.
+	Desired *desired `json:"desired,omitempty"`
+	// Report replaces what the elector answers of the worker in status.
+	Report *WorkerReport `json:"report,omitempty"`
+}
+
+// desired is the worker's wish of the election.
+type desired struct {
+	Routers []vrrp.Router `json:"routers"`
+	// Nodes lists, for each virtual router's name, the priorities by node, so
+	// that a failover can say who is next.
+	Nodes map[string]map[string]uint8 `json:"nodes,omitempty"`
+}
+
+// toWorker is what the elector says.
+type toWorker struct {
+	// Election replaces what the worker shows of the election.
+	Election *ElectionReport `json:"election,omitempty"`
+	// Refresh asks for a report that is true now.
+	Refresh bool `json:"refresh,omitempty"`
+	// Reload asks for the source to be read again (SIGHUP).
+	Reload bool `json:"reload,omitempty"`
+	// Stop ends the worker: what is ours leaves the kernel, unless Keep.
+	Stop bool `json:"stop,omitempty"`
+	Keep bool `json:"keep,omitempty"`
+}
+
+// maxMessage bounds one message: 10,000 services with their backends in a
+// report fit, a runaway peer does not.
+const maxMessage = 64 << 20
+
+// link is one end of the socket pair. send may be called from any goroutine;
+// receive from one.
+type link struct {
+	mu  sync.Mutex // serialises send
+	enc *json.Encoder
+	dec *json.Decoder
+	lim *io.LimitedReader
+}
+
+func newLink(rw io.ReadWriter) *link {
+	lim := &io.LimitedReader{R: rw, N: maxMessage}
+	return &link{enc: json.NewEncoder(rw), dec: json.NewDecoder(lim), lim: lim}
+}
+
+// send blocks while the peer does not read and its buffer is full.
+func (l *link) send(v any) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.enc.Encode(v); err != nil {
+		return fmt.Errorf("writing to the other process: %w", err)
+	}
+	return nil
+}
+
+// receive blocks for the next message. io.EOF says that the peer is gone.
+func (l *link) receive(v any) error {
+	l.lim.N = maxMessage
+	return l.dec.Decode(v)
+}

@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"os/signal"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"harmony/check"
+	"harmony/cluster"
+	"harmony/ipvs"
+	"harmony/nft"
+	"harmony/source"
+	"harmony/source/folder"
+	"harmony/vrrp"
+	"harmony/vrrp/vip"
+)
+
+const (
+	// heartbeat renews the elector's lease.
+	heartbeat = time.Second
+	// resync is how often the kernel is compared with the plan although
+	// nothing has changed, to repair what others did to what is ours.
+	resync = 30 * time.Second
+)
+
+// ErrElectorGone is what RunWorker returns when the elector died; its routers
+// have been surrendered.
+var ErrElectorGone = errors.New("the elector is gone")
+
+// worker reads, decides and programs. All its fields belong to the goroutine
+// of run.
+type worker struct {
+	o       Options
+	started time.Time
+	elector *link
+	msgs    chan toWorker // closed when the elector is gone
+
+	store    source.Store
+	snapshot source.Snapshot // the last good one
+	state    cluster.State
+	plan     cluster.NodePlan
+	source   SourceStatus
+
+	checks *check.Runner
+	dirty  chan struct{} // a verdict changed; capacity 1
+	table  *ipvs.Table   // nil while the kernel has no ip_vs
+	masq   *nft.Table    // nil while the kernel has no nft
+
+	election ElectionReport
+	joined   bool             // the elector knows our routers
+	faults   map[string]error // by actuator: what is not as planned
+}
+
+// RunWorker is the worker process: it ends with nil when the elector says so,
+// with ErrElectorGone after surrendering the routers of a dead elector. It
+// never ends by SIGTERM or SIGINT: those are the elector's, which says Stop.
+func RunWorker(ctx context.Context, o Options) error {
+	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	file := os.NewFile(WorkerFD, "elector")
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return fmt.Errorf("the worker is started by `harmony agent`, not by hand: %w", err)
+	}
+	file.Close()
+	defer conn.Close()
+	w := &worker{
+		o: o, started: time.Now(), elector: newLink(conn), msgs: make(chan toWorker, 16),
+		dirty: make(chan struct{}, 1), faults: map[string]error{},
+		store: source.NewStore(string(o.RunDir)),
+	}
+	w.checks = check.NewRunner(check.Options{Log: o.Log, Changed: w.verdictChanged, Jitter: rand.N[time.Duration]})
+	defer w.checks.Close()
+	go w.listen()
+	return w.run(ctx)
+}
+
+// listen ends when the elector closes its end.
+func (w *worker) listen() {
+	defer close(w.msgs)
+	for {
+		var m toWorker
+		if err := w.elector.receive(&m); err != nil {
+			return
+		}
+		w.msgs <- m
+	}
+}
+
+// verdictChanged runs in a check's goroutine.
+func (w *worker) verdictChanged() {
+	select {
+	case w.dirty <- struct{}{}:
+	default:
+	}
+}
+
+func (w *worker) run(parent context.Context) error {
+	ctx, cancel := context.WithCancel(parent)
+	changed, err := folder.Watch(ctx, w.o.From, w.o.Log)
+	if err != nil {
+		cancel()
+		return fmt.Errorf("watching %s: %w", w.o.From, err)
+	}
+	defer drain(changed) // until the watcher has ended
+	defer cancel()
+	if w.snapshot, err = w.store.Load(); err != nil {
+		w.o.Log.Error("the last good snapshot is lost", "err", err)
+	}
+	ops, err := serveOps(ctx, w.o)
+	if err != nil {
+		return err
+	}
+	defer ops.close()
+	w.reload()
+	beat, again := time.NewTicker(heartbeat), time.NewTicker(resync)
+	defer beat.Stop()
+	defer again.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m, ok := <-w.msgs:
+			if !ok {
+				return w.surrender()
+			}
+			if m.Stop {
+				return w.cleanUp(m.Keep)
+			}
+			w.told(m)
+		case <-changed:
+			w.reload()
+		case <-w.dirty:
+			w.replan()
+		case <-beat.C:
+			w.say(toElector{})
+		case <-again.C:
+			w.program()
+		}
+	}
+}
+
+func drain(c <-chan struct{}) {
+	for range c {
+	}
+}
+
+func (w *worker) told(m toWorker) {
+	if m.Election != nil {
+		w.election = *m.Election
+	}
+	if m.Reload {
+		w.reload()
+	}
+	if m.Refresh {
+		w.say(toElector{Report: w.report()})
+	}
+}
+
+// say writes to the elector. A dead one shows as the end of msgs.
+func (w *worker) say(m toElector) {
+	if err := w.elector.send(m); err != nil {
+		w.o.Log.Debug("the elector does not listen", "err", err)
+	}
+}
+
+// reload reads the source. What is broken in it keeps its last good version,
+// and the Snapshot that results is the new last good one.
+func (w *worker) reload() {
+	next, problems := folder.Load(w.o.From)
+	settled, state, problems := cluster.Settle(w.snapshot, next, problems)
+	w.source.From, w.source.Loaded = w.o.From, time.Now()
+	w.source.Reloads++
+	logProblems(w.o.Log, w.source.Problems, problems)
+	w.source.Problems = problems
+	if err := w.store.Save(settled); err != nil {
+		w.fault("snapshot", fmt.Errorf("the last good snapshot is not kept: %w", err))
+	} else {
+		w.fault("snapshot", nil)
+	}
+	w.snapshot, w.state = settled, state
+	w.o.Log.Info("source read", "from", w.o.From, "reload", w.source.Reloads, "problems", len(problems))
+	w.replan()
+}
+
+// replan decides anew from what is known and programs the difference.
+func (w *worker) replan() {
+	down := map[check.Spec]bool{}
+	for spec, v := range w.checks.Verdicts() {
+		if !v.Up {
+			down[spec] = true
+		}
+	}
+	plan, problems := cluster.Plan(w.state, cluster.Facts{Node: w.o.Node, Down: down})
+	for _, p := range problems {
+		w.o.Log.Warn("plan", "problem", p.String())
+	}
+	w.plan, w.source.Changed = plan, time.Now()
+	w.program()
+}
+
+// program gives every actuator its part of the plan. A node that takes over
+// must be warm: the routers join the election after the first programming,
+// and lead it ever after, since a failover waits for nothing.
+func (w *worker) program() {
+	if w.joined {
+		w.join()
+	}
+	w.checks.Set(w.plan.Checks)
+	w.programNGINX()
+	w.programMasquerade()
+	w.programIPVS()
+	if !w.joined {
+		w.join()
+		w.joined = true
+	}
+	w.say(toElector{Report: w.report()})
+}
+
+func (w *worker) join() {
+	nodes := map[string]map[string]uint8{}
+	for _, r := range w.state.Routers {
+		nodes[r.Name] = r.Priorities
+	}
+	w.say(toElector{Desired: &desired{Routers: w.plan.Routers, Nodes: nodes}})
+}
+
+// fault notes what an actuator could not do, or with nil that it is well. Only
+// a change is logged.
+func (w *worker) fault(actuator string, err error) {
+	was := w.faults[actuator]
+	switch {
+	case err == nil && was != nil:
+		w.o.Log.Info("as planned again", "part", actuator)
+	case err != nil && (was == nil || was.Error() != err.Error()):
+		w.o.Log.Error("not as planned", "part", actuator, "err", err)
+	}
+	if w.faults[actuator] = err; err == nil {
+		delete(w.faults, actuator)
+	}
+}
+
+// surrender gives up the routers of a dead elector: priority 0, addresses
+// removed. What is programmed stays for the next agent.
+func (w *worker) surrender() error {
+	var owned []vrrp.Router
+	for _, r := range w.election.Routers {
+		if r.State == vrrp.Master || r.State == vrrp.Leaving {
+			owned = append(owned, r.Router)
+		}
+	}
+	w.o.Log.Error("the elector is gone: surrendering its routers", "routers", len(owned))
+	vips, err := vip.New(vip.Options{Journal: w.o.RunDir.addresses(), Log: w.o.Log})
+	if err != nil {
+		return fmt.Errorf("surrendering: %w", err)
+	}
+	defer vips.Close()
+	err = vrrp.Surrender(owned, vips, w.o.Log)
+	return errors.Join(ErrElectorGone, err, vips.Sweep(nil))
+}

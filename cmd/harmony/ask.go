@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"harmony/agent"
+)
+
+// ask sends one request to the agent and gives its failures their exit codes.
+func ask(ctx context.Context, dir string, req agent.Request) (agent.Response, error) {
+	resp, err := agent.Ask(ctx, agent.RunDir(dir), req)
+	if errors.As(err, new(*agent.RefusedError)) {
+		return resp, err
+	}
+	switch {
+	case errors.Is(err, os.ErrPermission):
+		err = fmt.Errorf("%w: status and commands are root's", err)
+	case errors.Is(err, agent.ErrNoAgent):
+		err = fmt.Errorf("%w: start it with `harmony agent`, or name its --run-dir", err)
+	}
+	return resp, environment(err)
+}
+
+func statusCommand() *cobra.Command {
+	var dir, format string
+	var watch bool
+	cmd := &cobra.Command{
+		Use: "status", Short: "Show who owns what and why, services, backends, sites", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if format != "" && format != "json" && format != "wide" {
+				return usage(fmt.Errorf("-o %s: want json or wide", format))
+			}
+			for {
+				resp, err := ask(cmd.Context(), dir, agent.Request{Command: "status"})
+				if err != nil {
+					return err
+				}
+				if watch && format != "json" {
+					fmt.Fprint(cmd.OutOrStdout(), "\x1b[H\x1b[2J") // home, clear
+				}
+				if err := printStatus(cmd.OutOrStdout(), *resp.Status, format); err != nil || !watch {
+					return err
+				}
+				select {
+				case <-cmd.Context().Done():
+					return nil
+				case <-time.After(time.Second):
+				}
+			}
+		},
+	}
+	runDirFlag(cmd, &dir)
+	cmd.Flags().StringVarP(&format, "output", "o", "", "json or wide")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again every second")
+	return cmd
+}
+
+func printStatus(w io.Writer, s agent.Status, format string) error {
+	if format == "json" {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	}
+	return agent.WriteTable(w, s, format == "wide", time.Now())
+}
+
+func failoverCommand() *cobra.Command {
+	var dir string
+	req := agent.Request{Command: "failover"}
+	cmd := &cobra.Command{
+		Use: "failover VIRTUALROUTER", Short: "Hand a virtual router over, without loss", Args: cobra.ExactArgs(1),
+		Long: `On the owner, hands the virtual router over to the next in line and stays
+last in line until --undo, over restarts too. With --to naming the node it is
+run on, makes that node the owner, in the same way.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Router = args[0]
+			if req.Undo && req.To != "" {
+				return usage(errors.New("--to and --undo exclude each other"))
+			}
+			resp, err := ask(cmd.Context(), dir, req)
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), resp.Done)
+			}
+			return err
+		},
+	}
+	runDirFlag(cmd, &dir)
+	cmd.Flags().StringVar(&req.To, "to", "", "the node that shall own it")
+	cmd.Flags().BoolVar(&req.Undo, "undo", false, "elect by the configured priorities again")
+	return cmd
+}
