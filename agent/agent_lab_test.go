@@ -50,7 +50,8 @@ type host struct {
 	dir    agent.RunDir
 	from   string
 	cmd    *exec.Cmd
-	exited chan error
+	exited chan struct{} // closed when cmd has ended with err
+	err    error
 }
 
 // newHost starts an agent with a virtual router of the given priority.
@@ -58,6 +59,10 @@ func newHost(t *testing.T, net *lab.Net, name, addr string, priority int) *host 
 	h := &host{t: t, node: net.Node(name, addr), dir: agent.RunDir(t.TempDir()), from: t.TempDir()}
 	h.write("router.yaml", router(priority))
 	h.start()
+	t.Cleanup(func() { // before the folders go
+		_ = h.cmd.Process.Kill() // it may have ended
+		<-h.exited
+	})
 	return h
 }
 
@@ -92,9 +97,11 @@ func (h *host) start() {
 	if err := h.node.Start(h.cmd); err != nil {
 		h.t.Fatal(err)
 	}
-	cmd, exited := h.cmd, make(chan error, 1)
-	h.exited = exited
-	go func() { exited <- cmd.Wait() }()
+	h.exited = make(chan struct{})
+	go func() { // ends with the process
+		defer close(h.exited)
+		h.err = h.cmd.Wait()
+	}()
 }
 
 func (h *host) status() (agent.Status, error) {
@@ -204,8 +211,8 @@ func TestLabStopHandsOver(t *testing.T) {
 	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-a.exited; err != nil {
-		t.Errorf("exit: %v", err)
+	if <-a.exited; a.err != nil {
+		t.Errorf("exit: %v", a.err)
 	}
 	if !b.owns() || !a.clean() {
 		t.Error("after a stop the peer must have the addresses, and only it")

@@ -82,7 +82,7 @@ func (e *elector) ownership(name string) (owns bool, owner string) {
 		if r.State == vrrp.Master {
 			return true, e.o.Node
 		}
-		if r.Owner.Addr.IsValid() {
+		if r.Owner.Addr.IsValid() && owner == "not known" {
 			owner = r.Owner.Addr.String()
 		}
 	}
