@@ -1,0 +1,90 @@
+# The front door: make help.
+
+SHELL   := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+FUZZTIME ?= 10s
+TOOL    := go tool -modfile=tools/go.mod
+
+# The kernel of the virtual machine is kept here.
+export HARMONY_VM_CACHE ?= $(CURDIR)/.cache/vm
+# The virtual machine where the running kernel has no ip_vs, else nothing.
+VM := bin/vm
+STATIC := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+.DEFAULT_GOAL := build
+.PHONY: help build deps test check lab demo bench mutants fuzz acceptance required generate clean FORCE
+
+help: ## Show this help
+	@echo "Root is needed for network namespaces and packages; without it, make asks sudo."
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: bin/harmony ## Build bin/harmony, one static binary
+
+bin/harmony bin/vm bin/demo: FORCE
+	$(STATIC) -o $@ ./$(or $(DIR_$(@F)),cmd/$(@F))
+DIR_vm   := bench/lab/vm
+DIR_demo := bench/demo
+
+deps: ## Install what the tests need, from the distribution, and only what is missing
+	tools/deps test
+
+demo: bin/harmony bin/demo bin/vm ## Run the whole edge: three nodes, failovers under load (KEEP=1: keep it up)
+	tools/deps demo
+	$(VM) bin/demo
+
+test: deps bin/vm ## Run every test: unit, race, fuzz seeds, lab (and its virtual machine), mutants
+	go run ./bench/suite
+	go run ./bench/mutants
+
+check: ## Check format, vet, linters, modules, generated files, layering, the list of required tests
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted: $$bad"; exit 1; }
+	go vet ./...
+	$(TOOL) staticcheck ./...
+	$(TOOL) errcheck -ignoretests -exclude tools/errcheck.txt ./...
+	$(TOOL) ineffassign ./...
+	$(TOOL) misspell -error $$(git ls-files '*.go' '*.md')
+	go mod tidy -diff
+	go -C tools mod tidy -diff
+	go mod verify
+	go test -run '^TestLayering' .
+	go run ./bench/suite -check
+	@$(MAKE) --no-print-directory generate
+	@git diff --exit-code -- api manifests docs || { echo "generated files were not up to date; they are now"; exit 1; }
+
+generate: ## Generate deepcopy code, CRDs and reference documentation
+	go generate ./...
+
+required: ## Write the list of required tests from the source, for review
+	go run ./bench/suite -write
+
+lab: bin/vm ## Open a shell where IPVS is (the virtual machine if need be); CMD='...' runs one command
+	@tools/deps demo
+	@$(VM) $${CMD:+sh -c "$$CMD"}
+export CMD
+
+bench: bin/harmony bin/vm ## Measure beside the peers, and print a table
+	tools/deps test
+	mkdir -p bench/results
+	$(STATIC) -o bin/bench ./bench/failover
+	$(VM) -out bench/results bin/bench
+
+mutants: ## Apply named bugs, each of which a test must catch
+	go run ./bench/mutants
+
+fuzz: ## Fuzz every target for FUZZTIME each
+	@grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
+			echo "fuzz $$dir $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		done; \
+	done
+
+acceptance: ## Run everything, and keep the output in docs/acceptance
+	mkdir -p docs/acceptance
+	for target in check test fuzz demo bench; do \
+		$(MAKE) --no-print-directory $$target 2>&1 | tee docs/acceptance/$$target.txt; \
+	done
+
+clean: ## Remove what make has built or fetched
+	rm -rf bin .cache
