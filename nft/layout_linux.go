@@ -2,6 +2,7 @@ package nft
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -218,14 +219,14 @@ func (l layout) writeSet(e *netlink.AttributeEncoder) {
 func (b *batch) edit(l layout, add, remove keys) {
 	change := func(kind uint16, flags netlink.HeaderFlags, all keys) {
 		for part := range slices.Chunk(all, perMessage) {
+			var elements []byte
+			for _, key := range part {
+				elements = appendElement(elements, key)
+			}
 			b.add(kind, flags, l.family, func(e *netlink.AttributeEncoder) {
 				e.String(unix.NFTA_SET_ELEM_LIST_TABLE, l.table)
 				e.String(unix.NFTA_SET_ELEM_LIST_SET, l.set)
-				e.Nested(unix.NFTA_SET_ELEM_LIST_ELEMENTS, nested(func(e *netlink.AttributeEncoder) {
-					for _, key := range part {
-						writeKey(e, key)
-					}
-				}))
+				e.Bytes(unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, elements)
 			})
 		}
 	}
@@ -233,10 +234,14 @@ func (b *batch) edit(l layout, add, remove keys) {
 	change(unix.NFT_MSG_DELSETELEM, 0, remove)
 }
 
-func writeKey(e *netlink.AttributeEncoder, key string) {
-	e.Nested(unix.NFTA_LIST_ELEM, nested(func(e *netlink.AttributeEncoder) {
-		e.Nested(unix.NFTA_SET_ELEM_KEY, nested(func(e *netlink.AttributeEncoder) {
-			e.Bytes(unix.NFTA_DATA_VALUE, []byte(key))
-		}))
-	}))
+// appendElement appends the three nested attributes of an element. An encoder
+// for each of them would take longer than the kernel takes for the element.
+func appendElement(b []byte, key string) []byte {
+	const header = 4 // a struct nlattr; keys are whole registers and need no padding
+	kinds := [...]uint16{unix.NLA_F_NESTED | unix.NFTA_LIST_ELEM, unix.NLA_F_NESTED | unix.NFTA_SET_ELEM_KEY, unix.NFTA_DATA_VALUE}
+	for i, kind := range kinds {
+		b = binary.NativeEndian.AppendUint16(b, uint16(len(key)+header*(len(kinds)-i)))
+		b = binary.NativeEndian.AppendUint16(b, kind)
+	}
+	return append(b, key...)
 }

@@ -107,7 +107,7 @@ func wantAnswers(t *testing.T, client *lab.Node, when string, want ...string) {
 	}
 }
 
-func newFence(t *testing.T, node *lab.Node) (f *nft.Fence) {
+func newFence(t testing.TB, node *lab.Node) (f *nft.Fence) {
 	t.Helper()
 	if err := node.Do(func() (err error) {
 		f, err = nft.NewFence(slog.New(slog.DiscardHandler))
@@ -356,4 +356,25 @@ func newTable(t *testing.T, node *lab.Node) (table *nft.Table) {
 	}))
 	t.Cleanup(func() { _ = table.Close() })
 	return table
+}
+
+// What the election waits for when it takes over, or gives up, addresses.
+func BenchmarkLabAnswer(b *testing.B) {
+	node := lab.New(b).Node("node")
+	for _, count := range []int{1, 1000} {
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			addrs := make([]netip.Addr, count)
+			next := netip.MustParseAddr(vip4)
+			for i := range addrs {
+				addrs[i] = next
+				next = next.Next()
+			}
+			f := newFence(b, node)
+			defer f.Close()
+			must(b, f.Set(addrs))
+			for b.Loop() {
+				must(b, f.Answer(addrs), f.Answer(nil))
+			}
+		})
+	}
 }

@@ -16,9 +16,9 @@ import (
 // used, but the messages are made here.
 
 const (
-	// patience bounds an exchange with the kernel. It answers within
-	// milliseconds; nothing of ours may hang on it.
-	patience = 5 * time.Second
+	// patience bounds an exchange with the kernel. It answers within a
+	// millisecond, but the first time it may have to load modules.
+	patience = 30 * time.Second
 	// attempts bounds the dumps of what others keep changing meanwhile.
 	attempts = 5
 	// headerLen is the length of a struct nfgenmsg.
