@@ -32,7 +32,7 @@ type decoder struct {
 
 // value decodes n into v, which is settable. path is the field's path.
 func (d *decoder) value(path string, n *yaml.Node, v reflect.Value) {
-	n, leave := d.enter(path, n)
+	n, leave := d.enter(n)
 	defer leave()
 	if n == nil || n.ShortTag() == "!!null" {
 		return
@@ -70,7 +70,7 @@ func isLeaf(v reflect.Value) bool {
 // enter follows an alias and guards against too much of it and too deep
 // nesting; it returns nil when there is nothing to decode. leave must be called
 // in any case.
-func (d *decoder) enter(path string, n *yaml.Node) (target *yaml.Node, leave func()) {
+func (d *decoder) enter(n *yaml.Node) (target *yaml.Node, leave func()) {
 	d.depth++
 	leave = func() { d.depth-- }
 	if n.Kind == yaml.AliasNode {
@@ -86,7 +86,7 @@ func (d *decoder) enter(path string, n *yaml.Node) (target *yaml.Node, leave fun
 	}
 	if d.depth > maxNesting || d.added > maxExpansion {
 		d.stopped = true
-		d.report.Refuse(path, source.CodeTooLarge, "its aliases or its nesting make it too large")
+		d.report.Refuse("", source.CodeTooLarge, "its aliases or its nesting make it too large")
 		return nil, leave
 	}
 	return n, leave
@@ -171,8 +171,8 @@ func (d *decoder) entries(path string, n *yaml.Node) []entry {
 		switch {
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, d.merged(path, value)...)
-		case key.Kind != yaml.ScalarNode:
-			d.report.Refuse(path, source.CodeWrongType, "its keys must be text")
+		case key.Kind != yaml.ScalarNode || len(key.Value) > maxKey:
+			d.report.Refuse(path, source.CodeWrongType, "its keys must be text of at most %d bytes", maxKey)
 		default:
 			own = append(own, entry{key.Value, key.Line, value, has[key.Value]})
 			has[key.Value] = true
@@ -189,7 +189,7 @@ func (d *decoder) entries(path string, n *yaml.Node) []entry {
 
 // merged returns the keys that "<<: n" brings.
 func (d *decoder) merged(path string, n *yaml.Node) []entry {
-	n, leave := d.enter(path, n)
+	n, leave := d.enter(n)
 	defer leave()
 	if n == nil {
 		return nil
@@ -249,7 +249,7 @@ func expected(t reflect.Type) (code, want string) {
 
 // plain returns n as what encoding/json marshals: it is false after a Problem.
 func (d *decoder) plain(path string, n *yaml.Node) (any, bool) {
-	n, leave := d.enter(path, n)
+	n, leave := d.enter(n)
 	defer leave()
 	if n == nil {
 		return nil, false

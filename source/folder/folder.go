@@ -19,6 +19,7 @@ const (
 	maxDepth     = 16       // folders in folders
 	maxExpansion = 4 << 20  // bytes that YAML aliases may add to one document, roughly
 	maxNesting   = 100      // mappings and lists in each other
+	maxKey       = 1024     // bytes of the key of a mapping
 	maxProblems  = 20       // of one object; after that its reading ends
 )
 

@@ -68,6 +68,9 @@ func (l *loader) document(file string, offset int, n *yaml.Node) {
 	}
 	r := &source.Report{Object: h.Ref}
 	origin := source.Origin{File: file, Line: offset + n.Line, Fields: make(map[string]int)}
+	for i := 0; i < len(n.Content); i += 2 { // a mapping: it has a kind
+		origin.Fields[n.Content[i].Value] = offset + n.Content[i].Line
+	}
 	if keep := l.decode(r, h, n, origin, offset); keep != nil {
 		if first, again := l.snapshot.Origins[h.Ref]; again {
 			r.Refuse("", source.CodeDuplicate, "is there already, in %s:%d", first.File, first.Line)

@@ -22,7 +22,7 @@ const (
 	// rescan is how often the watched folders are looked up anew. It finds what
 	// inotify does not tell: a folder removed and made again, a link to a folder
 	// that was switched, events lost in an overflow.
-	rescan = 10 * time.Second
+	rescan = 2 * time.Second
 )
 
 // Watch tells when the files below dir, a folder or a single file, may have
@@ -47,12 +47,11 @@ func Watch(ctx context.Context, dir string, log *slog.Logger) (<-chan struct{}, 
 	return changed, nil
 }
 
-// watcher is the state of Watch's goroutine.
+// watcher is what Watch's goroutine owns.
 type watcher struct {
 	dir     string
 	log     *slog.Logger
 	inotify *fsnotify.Watcher
-	root    os.FileInfo // what dir was at the last scan
 }
 
 // run sends on changed until ctx ends.
@@ -97,42 +96,46 @@ func (w *watcher) event(e fsnotify.Event) bool {
 	if e.Op == fsnotify.Chmod {
 		return false
 	}
-	if info, err := os.Stat(e.Name); err == nil && info.IsDir() && e.Op.Has(fsnotify.Create) {
-		w.scan()
+	if e.Op.Has(fsnotify.Create) {
+		if info, err := os.Stat(e.Name); err == nil && info.IsDir() {
+			w.scan()
+		}
 	}
 	return true
 }
 
-// scan watches every folder below dir (adding one again is harmless). It
-// reports whether dir itself is another folder than last time.
-func (w *watcher) scan() (replaced bool) {
-	info, err := os.Stat(w.dir)
-	if err != nil {
-		info = nil
-	}
-	replaced = (info == nil) != (w.root == nil) || info != nil && !os.SameFile(info, w.root)
-	w.root = info
-	single := info != nil && !info.IsDir()
+// scan watches every folder below dir. It reports whether there is one that was
+// not watched before; inotify drops those that were removed or moved away.
+func (w *watcher) scan() (more bool) {
 	top := w.dir
+	info, err := os.Stat(top)
+	single := err == nil && !info.IsDir()
 	if single {
-		top = filepath.Dir(w.dir)
+		top = filepath.Dir(top)
 	}
 	if target, err := filepath.EvalSymlinks(top); err == nil {
 		top = target // WalkDir does not follow a link, Load does
+	}
+	watched := make(map[string]bool)
+	for _, path := range w.inotify.WatchList() {
+		watched[path] = true
 	}
 	err = filepath.WalkDir(top, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return nil // gone, or not readable: Load tells about the latter
-		case !d.IsDir() && path != top:
+		case !d.IsDir():
 			return nil
 		case path != top && (single || hidden(d.Name())):
 			return fs.SkipDir
+		case watched[path]:
+			return nil
 		}
+		more = true
 		return w.inotify.Add(path)
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.log.Warn("not every folder is watched: changes are seen late or on reload", "dir", w.dir, "err", err)
+		w.log.Warn("not every folder is watched: changes are seen late", "dir", w.dir, "err", err)
 	}
-	return replaced
+	return more
 }
