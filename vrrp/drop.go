@@ -12,7 +12,7 @@ const (
 	DropChecksum                          // wrong with and without the pseudo-header
 	DropInterval                          // Max Advertise Interval of zero
 	DropVRID                              // no router of ours on this interface has this VRID
-	DropTTL                               // TTL or hop limit is not 255: it has crossed a router
+	DropTTL                               // TTL or hop limit too low: it has crossed routers
 	DropOwnAddress                        // sent from our own address: a loop, or an address in use twice
 	DropDestination                       // unicast to a multicast router, or the other way round
 	DropNotPeer                           // source is not among the unicast peers

@@ -22,7 +22,7 @@ func (n *Node) receive(e Received) {
 		n.strays.count(reason)
 	}
 	for _, r := range routers {
-		r.counters.Dropped.count(reason)
+		n.refuse(r, reason, e)
 	}
 }
 
@@ -32,8 +32,8 @@ func (n *Node) hear(e Received, a Advert) {
 		n.strays.count(DropVRID)
 	}
 	for _, r := range routers {
-		if reason := r.refuse(e); reason != 0 {
-			r.counters.Dropped.count(reason)
+		if reason := r.judge(e); reason != 0 {
+			n.refuse(r, reason, e)
 			continue
 		}
 		r.counters.Received++
@@ -49,11 +49,24 @@ func (n *Node) hear(e Received, a Advert) {
 	}
 }
 
-// refuse says why a router does not listen to a packet, or 0.
-func (r *router) refuse(e Received) DropReason {
+// refuse counts an advert that is not listened to, and reports the first for
+// each reason: a router that is deaf for its peers makes two owners.
+func (n *Node) refuse(r *router, reason DropReason, e Received) {
+	r.counters.Dropped.count(reason)
+	if r.counters.Dropped[reason] == 1 {
+		n.out = append(n.out, Refused{Key: r.Key, Reason: reason, Addr: e.Src, TTL: e.TTL})
+	}
+}
+
+// judge says why a router does not listen to a packet, or 0.
+func (r *router) judge(e Received) DropReason {
 	unicast := len(r.Unicast) > 0
+	least := hopLimit
+	if unicast && r.MinTTL != 0 {
+		least = int(r.MinTTL)
+	}
 	switch {
-	case e.TTL != hopLimit:
+	case e.TTL < least:
 		return DropTTL
 	case e.Src == r.src:
 		return DropOwnAddress

@@ -53,7 +53,7 @@ func (Resign) event()    {}
 func (Halt) event()      {}
 
 // Action is an output of Node.Step: Transition, AddAddresses, Answer,
-// Announce, Send, RemoveAddresses or Rival. The caller carries actions out one
+// Announce, Send, RemoveAddresses, Rival or Refused. The caller carries actions out one
 // after the other, in their order, and goes on when one fails.
 type Action interface{ action() }
 
@@ -104,6 +104,15 @@ type Rival struct {
 	Priority uint8
 }
 
+// Refused reports the first advert that a router refuses for a reason; the
+// others are only counted.
+type Refused struct {
+	Key    Key
+	Reason DropReason
+	Addr   netip.Addr // the sender
+	TTL    int
+}
+
 func (Transition) action()      {}
 func (AddAddresses) action()    {}
 func (Answer) action()          {}
@@ -111,3 +120,4 @@ func (Announce) action()        {}
 func (Send) action()            {}
 func (RemoveAddresses) action() {}
 func (Rival) action()           {}
+func (Refused) action()         {}

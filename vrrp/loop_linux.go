@@ -67,6 +67,14 @@ type waiter struct {
 // another network namespace than the rest of the process.
 func (e *Engine) run(o Options, ns netns.NsHandle, ready chan<- error) {
 	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The process' first thread cannot be thrown away, and /proc shows its
+		// namespace as that of the process: use another one.
+		go e.run(o, ns, ready)
+		<-e.done
+		runtime.UnlockOSThread()
+		return
+	}
 	defer close(e.done)
 	defer e.wake.Close()
 	err := enter(ns)
@@ -204,17 +212,19 @@ func (l *loop) carryOut(a Action) {
 	case Transition:
 		l.observe(a)
 	case AddAddresses:
-		l.check(a.Key, "add addresses", l.Actuator.Add(a.Interface, a.Addresses))
+		l.check(a.Key, "addresses", l.Actuator.Add(a.Interface, a.Addresses))
 	case Answer:
 		l.check(Key{}, "answer", l.Actuator.Answer(a.Addresses))
 	case Announce:
 		l.check(a.Key, "announce", l.Actuator.Announce(a.Interface, a.Addresses))
 	case RemoveAddresses:
-		l.check(a.Key, "remove addresses", l.Actuator.Remove(a.Interface, a.Addresses))
+		l.check(a.Key, "addresses", l.Actuator.Remove(a.Interface, a.Addresses))
 	case Send:
 		l.check(a.Key, "send", l.send(a))
 	case Rival:
 		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "priority", a.Priority)
+	case Refused:
+		l.Log.Warn("advert refused; more of this kind are only counted", "router", a.Key.String(), "reason", a.Reason.String(), "from", a.Addr.String(), "ttl", a.TTL)
 	}
 }
 

@@ -71,6 +71,10 @@ type Router struct {
 	Preempt        PreemptMode   `json:"preempt"`
 	PreemptDelay   time.Duration `json:"preemptDelay,omitempty"` // only with PreemptDelay
 	Unicast        []netip.Addr  `json:"unicast,omitempty"`      // peers; empty means multicast
+	// MinTTL is the least TTL or hop limit of adverts from unicast peers; 0
+	// means 255: they must be on the link. keepalived 2.2.7 needs 64 here for
+	// IPv6: it sends unicast adverts with the system's default.
+	MinTTL uint8 `json:"minTTL,omitempty"`
 }
 
 // Term is one named contribution to a priority, such as a tracker's or an

@@ -152,7 +152,7 @@ func drops(d Drops) string {
 	var list []string
 	for r := DropReason(1); r < dropReasons; r++ {
 		if d[r] > 0 {
-			list = append(list, fmt.Sprintf("%v:%d", r, d[r]))
+			list = append(list, fmt.Sprintf("%s:%d", r.String(), d[r]))
 		}
 	}
 	return "[" + strings.Join(list, " ") + "]"
@@ -195,6 +195,8 @@ func (s *script) amend(m *member, args []string) []Router {
 			}
 		case "delay":
 			r.PreemptDelay = s.duration(value)
+		case "minttl":
+			r.MinTTL = uint8(s.number(value))
 		case "unicast":
 			for _, a := range strings.Split(value, ",") {
 				r.Unicast = append(r.Unicast, netip.MustParseAddr(a))

@@ -244,6 +244,8 @@ func describe(a Action) string {
 		return fmt.Sprintf("%v: announce %s", a.Key, list(a.Addresses))
 	case Send:
 		return fmt.Sprintf("%v: advert %d from %v to %v", a.Key, a.Priority, a.Src, a.Dst)
+	case Refused:
+		return fmt.Sprintf("%v: refuses advert from %v: %v", a.Key, a.Addr, a.Reason.String())
 	case Rival:
 		return fmt.Sprintf("%v: rival %v advertises %d", a.Key, a.Addr, a.Priority)
 	}
