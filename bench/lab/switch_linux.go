@@ -218,7 +218,7 @@ func waitCarrier(ctx context.Context, name string) error {
 			return err
 		}
 		addrs, err := netlink.AddrList(link, netlink.FAMILY_V6)
-		if err != nil {
+		if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) { // then ask again
 			return err
 		}
 		if link.Attrs().OperState == netlink.OperUp && len(addrs) > 0 {
