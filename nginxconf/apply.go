@@ -133,7 +133,7 @@ func (s *supervisor) load(ctx context.Context, cfg Config, out Output) error {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	if err := s.activate(ctx, out.Generation); err != nil {
-		return errors.Join(err, s.rollBack())
+		return errors.Join(err, s.rollBack(err))
 	}
 	return nil
 }
@@ -182,13 +182,13 @@ func (s *supervisor) activate(ctx context.Context, generation string) error {
 	return nil
 }
 
-// rollBack puts the configuration before in place again, for NGINX too, which
-// may yet be about to read the other one.
-func (s *supervisor) rollBack() error {
+// rollBack puts the configuration before in place again. NGINX never left it if
+// it refused the other one; else it may yet be about to read that, and is told.
+func (s *supervisor) rollBack(cause error) error {
 	if err := s.layout.demote(); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("going back to the last good configuration: %w", err)
 	}
-	if s.master == nil {
+	if s.master == nil || errors.As(cause, new(*rejected)) {
 		return nil
 	}
 	if err := s.master.process.Signal(syscall.SIGHUP); err != nil && !errors.Is(err, os.ErrProcessDone) {

@@ -167,28 +167,29 @@ func portsOf(cfg Config) (ports, []Fault) {
 
 // uniqueSites sorts the sites and refuses a second one for the same host.
 func uniqueSites(sites []Site) ([]Site, []Fault) {
-	type keyed struct {
-		Site
-		key string
-	}
-	all := make([]keyed, len(sites))
-	for i, s := range sites {
+	all := slices.Clone(sites)
+	for i, s := range all {
 		s.Locations = slices.Clone(s.Locations)
 		slices.SortFunc(s.Locations, func(a, b Location) int {
 			return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Match, b.Match),
 				cmp.Compare(a.Object, b.Object), cmp.Compare(a.Upstream, b.Upstream))
 		})
-		all[i] = keyed{s, ""}
+		all[i] = s
 	}
-	slices.SortFunc(all, func(a, b keyed) int { return cmp.Or(cmp.Compare(a.Host, b.Host), compareJSON(a.Site, b.Site)) })
+	slices.SortFunc(all, func(a, b Site) int {
+		if a.Host != b.Host {
+			return cmp.Compare(a.Host, b.Host)
+		}
+		return compareJSON(a, b)
+	})
 	var out []Site
 	var faults []Fault
 	for i, s := range all {
 		if i > 0 && s.Host == all[i-1].Host {
-			faults = append(faults, siteFaults(s.Site, "another site has the same host")...)
+			faults = append(faults, siteFaults(s, "another site has the same host")...)
 			continue
 		}
-		out = append(out, s.Site)
+		out = append(out, s)
 	}
 	return out, faults
 }
@@ -206,7 +207,10 @@ func compareJSON(a, b any) int {
 // endpoints returns the usable endpoints of every upstream, sorted.
 func endpoints(upstreams []Upstream) (map[string][]netip.AddrPort, []Fault) {
 	sorted := slices.SortedFunc(slices.Values(upstreams), func(a, b Upstream) int {
-		return cmp.Or(cmp.Compare(a.ID, b.ID), compareJSON(a, b))
+		if a.ID != b.ID {
+			return cmp.Compare(a.ID, b.ID)
+		}
+		return compareJSON(a, b)
 	})
 	out := make(map[string][]netip.AddrPort, len(sorted))
 	var faults []Fault
@@ -231,11 +235,12 @@ func endpoints(upstreams []Upstream) (map[string][]netip.AddrPort, []Fault) {
 	return out, faults
 }
 
-// addFiles merges files: the same content has the same name, and all its owners.
+// addFiles merges files: the same content has the same name, and all its
+// owners. A file's own list of one is full, so that appending copies it.
 func addFiles(all map[string]File, more []File) {
 	for _, f := range more {
 		if old, ok := all[f.Name]; ok {
-			f.Owners = append(slices.Clip(old.Owners), f.Owners...)
+			f.Owners = append(old.Owners, f.Owners...)
 		}
 		all[f.Name] = f
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -297,9 +298,7 @@ func TestLabStaysInItsFolder(t *testing.T) {
 	}
 }
 
-func itoa(n int) string { return number(n).mustString() }
-
-func (n number) mustString() string { s, _ := n.value(); return s }
+func itoa(n int) string { return strconv.Itoa(n) }
 
 // listing names the files directly in the folders, with their times if NGINX is
 // in their name.
