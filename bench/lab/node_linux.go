@@ -18,7 +18,6 @@ type Node struct {
 	name   string
 	thread *thread
 	sw     *Switch
-	bound  string // the path that bindName has bound, or ""
 }
 
 // Name is the name the node was attached with.

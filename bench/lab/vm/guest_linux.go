@@ -227,7 +227,9 @@ func command(s spec) (report, error) {
 func lookPath(s spec) (string, error) {
 	for _, e := range s.Env {
 		if path, ok := strings.CutPrefix(e, "PATH="); ok {
-			os.Setenv("PATH", path)
+			if err := os.Setenv("PATH", path); err != nil {
+				return "", err
+			}
 		}
 	}
 	if err := os.Chdir(s.Dir); err != nil {
