@@ -120,13 +120,9 @@ func (p Problem) Compare(o Problem) int {
 // printable escapes control bytes and the like as Go does, so that hostile
 // names neither break lines nor reach a terminal.
 func printable(s string) string {
-	clean := func(r rune) bool { return unicode.IsPrint(r) && r != unicode.ReplacementChar }
-	if strings.IndexFunc(s, func(r rune) bool { return !clean(r) }) < 0 {
-		return s
-	}
 	var b strings.Builder
-	for _, r := range s {
-		if clean(r) {
+	for _, r := range s { // bytes that are not UTF-8 come as U+FFFD
+		if unicode.IsPrint(r) {
 			b.WriteRune(r)
 			continue
 		}
