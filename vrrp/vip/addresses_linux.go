@@ -169,21 +169,20 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 // acquaint prepares those of addrs that are unknown.
 func (a *Addresses) acquaint(iface string, addrs []netip.Prefix) error {
 	a.mu.Lock()
+	unknown := slices.DeleteFunc(slices.Clone(addrs), func(addr netip.Prefix) bool {
+		return a.ledger.wanted[place{iface, addr}]
+	})
 	wanted := make(map[string][]netip.Prefix)
-	unknown := false
-	for p := range a.ledger.wanted {
-		wanted[p.Interface] = append(wanted[p.Interface], p.Prefix)
-	}
-	for _, addr := range addrs {
-		if !a.ledger.wanted[place{iface, addr}] {
-			unknown = true
-			wanted[iface] = append(wanted[iface], addr)
+	if len(unknown) > 0 {
+		for p := range a.ledger.wanted {
+			wanted[p.Interface] = append(wanted[p.Interface], p.Prefix)
 		}
 	}
 	a.mu.Unlock()
-	if !unknown {
+	if len(unknown) == 0 {
 		return nil
 	}
+	wanted[iface] = append(wanted[iface], unknown...)
 	return a.Prepare(wanted)
 }
 
