@@ -19,6 +19,9 @@ const (
 	// patience bounds an exchange with the kernel. It answers within a
 	// millisecond, but the first time it may have to load modules.
 	patience = 30 * time.Second
+	// stragglers is the wait for answers that may not come. The kernel queues
+	// them while it takes the request: only a starved process finds them late.
+	stragglers = 100 * time.Millisecond
 	// attempts bounds the dumps of what others keep changing meanwhile.
 	attempts = 5
 	// headerLen is the length of a struct nfgenmsg.
@@ -105,20 +108,34 @@ func (c conn) commit(b batch) error {
 	if _, err := c.SendMessages(all); err != nil {
 		return fmt.Errorf("writing nftables: %w", err)
 	}
-	for range b.messages {
-		if _, err := c.Receive(); err != nil {
-			c.drain(len(b.messages))
-			return fmt.Errorf("writing nftables: %w", err)
-		}
-	}
-	return nil
+	return c.acknowledged(len(b.messages))
 }
 
-// drain reads the answers that a failed commit has left, n at most, so that
-// the next exchange does not take them for its own.
+// acknowledged reads the kernel's word on each of n messages. All of them are
+// read after a failure too, so that the next exchange does not take them for
+// its own; where the kernel has refused the transaction as a whole there is
+// only one, and the wait for others is short.
+func (c conn) acknowledged(n int) (failure error) {
+	for range n {
+		_, err := c.Receive()
+		if errors.Is(err, os.ErrDeadlineExceeded) && failure != nil {
+			break
+		}
+		if err == nil || failure != nil {
+			continue
+		}
+		failure = fmt.Errorf("writing nftables: %w", err)
+		if err := c.SetReadDeadline(time.Now().Add(stragglers)); err != nil {
+			break
+		}
+	}
+	return failure
+}
+
+// drain reads answers that are late, n at most.
 func (c conn) drain(n int) {
 	for range n {
-		if err := c.SetReadDeadline(time.Now().Add(time.Millisecond)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(stragglers)); err != nil {
 			return
 		}
 		if _, err := c.Receive(); errors.Is(err, os.ErrDeadlineExceeded) {
@@ -155,13 +172,21 @@ func (c conn) dump(kind uint16, family uint8, write attributes, read func(*netli
 
 // consistent repeats a dump until nothing has changed while it was made.
 func (c conn) consistent(request netlink.Message) ([]netlink.Message, error) {
+	last := errChanging
 	for range attempts {
 		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 			return nil, err
 		}
 		answers, err := c.Execute(request)
 		if err != nil {
-			return nil, err
+			if errors.As(err, new(unix.Errno)) { // the kernel's word
+				return nil, err
+			}
+			// We were too late for an answer, which is still to come: a
+			// starved process must not take it for the next one.
+			last = err
+			c.drain(attempts)
+			continue
 		}
 		interrupted := false
 		for _, m := range answers {
@@ -171,5 +196,5 @@ func (c conn) consistent(request netlink.Message) ([]netlink.Message, error) {
 			return answers, nil
 		}
 	}
-	return nil, errChanging
+	return nil, last
 }
