@@ -43,6 +43,18 @@ type toWorker struct {
 	Keep bool `json:"keep,omitempty"`
 }
 
+// with is what m and a later message say together.
+func (m toWorker) with(later toWorker) toWorker {
+	if later.Election != nil {
+		m.Election = later.Election
+	}
+	m.Refresh = m.Refresh || later.Refresh
+	m.Reload = m.Reload || later.Reload
+	m.Stop = m.Stop || later.Stop
+	m.Keep = m.Keep || later.Keep
+	return m
+}
+
 // maxMessage bounds one message: 10,000 services with their backends in a
 // report fit, a runaway peer does not.
 const maxMessage = 64 << 20

@@ -21,20 +21,20 @@ const (
 	WorkerCommand = "worker"
 	WorkerFD      = 3
 
-	// sendTimeout is how long the elector waits for a worker that does not
-	// read. The election must not wait for it.
-	sendTimeout = 100 * time.Millisecond
 	// stopTimeout is what the worker has for its clean-up at a stop.
 	stopTimeout = 15 * time.Second
 )
 
-// workerProc is a running worker. Its one goroutine reads messages until the
-// worker's end of the socket closes, reaps the process and closes msgs.
+// workerProc is a running worker, with two goroutines. One reads messages until
+// the worker's end of the socket closes, reaps the process and closes msgs. The
+// other writes what is in box, so that the election never waits for a worker
+// that does not read; it ends when the first one closes the socket and box.
 type workerProc struct {
 	cmd     *exec.Cmd
-	conn    *net.UnixConn
+	conn    net.Conn
 	link    *link
 	msgs    chan toElector
+	box     chan toWorker // capacity 1: what is not yet being written
 	started time.Time
 	err     error // of the process; to be read after msgs is closed
 }
@@ -63,7 +63,10 @@ func startWorker(o Options) (*workerProc, error) {
 		conn.Close()
 		return nil, fmt.Errorf("starting the worker: %w", err)
 	}
-	w := &workerProc{cmd: cmd, conn: conn.(*net.UnixConn), link: newLink(conn), msgs: make(chan toElector, 16), started: time.Now()}
+	w := &workerProc{
+		cmd: cmd, conn: conn, link: newLink(conn), started: time.Now(),
+		msgs: make(chan toElector, 16), box: make(chan toWorker, 1),
+	}
 	go w.read()
 	return w, nil
 }
@@ -84,11 +87,16 @@ func startUnprivileged(cmd *exec.Cmd) error {
 
 func (w *workerProc) read() {
 	defer close(w.msgs)
+	stop, written := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		w.write(stop)
+	}()
 	for {
 		var m toElector
 		if err := w.link.receive(&m); err != nil {
 			if !errors.Is(err, io.EOF) {
-				w.cmd.Process.Kill() // what it says cannot be understood
+				_ = w.cmd.Process.Kill() // what it says cannot be understood; it may have ended
 			}
 			break
 		}
@@ -96,17 +104,32 @@ func (w *workerProc) read() {
 	}
 	w.err = w.cmd.Wait()
 	w.conn.Close()
+	close(stop)
+	<-written
 }
 
-// send gives up on a worker that does not read: it is killed, since half a
-// message cannot be taken back, and its end shows as that of msgs.
-func (w *workerProc) send(m toWorker) error {
-	w.conn.SetWriteDeadline(time.Now().Add(sendTimeout))
-	err := w.link.send(m)
-	if err != nil {
-		w.cmd.Process.Kill()
+func (w *workerProc) write(stop <-chan struct{}) {
+	for {
+		select {
+		case m := <-w.box:
+			if w.link.send(m) != nil {
+				return // the reader sees the same end
+			}
+		case <-stop:
+			return
+		}
 	}
-	return err
+}
+
+// send never blocks. What the worker has not been told yet is told together
+// with m. It is called by one goroutine.
+func (w *workerProc) send(m toWorker) {
+	select {
+	case earlier := <-w.box:
+		m = earlier.with(m)
+	default:
+	}
+	w.box <- m
 }
 
 // wait blocks until the worker has ended by itself, or kills it after limit.
@@ -120,7 +143,7 @@ func (w *workerProc) wait(limit time.Duration) error {
 				return w.err
 			}
 		case <-timer.C:
-			w.cmd.Process.Kill()
+			_ = w.cmd.Process.Kill() // it may have ended
 		}
 	}
 }
@@ -149,11 +172,8 @@ func (e *elector) workerEnded(b *backoff) {
 
 // tell sends to the worker, if there is one.
 func (e *elector) tell(m toWorker) {
-	if e.worker == nil {
-		return
-	}
-	if err := e.worker.send(m); err != nil {
-		e.o.Log.Error("worker does not listen and was killed", "pid", e.worker.cmd.Process.Pid, "err", err)
+	if e.worker != nil {
+		e.worker.send(m)
 	}
 }
 
