@@ -166,7 +166,7 @@ func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
 		return
 	}
 	n.silence(r)
-	r.announce, r.leaveBy = schedule{}, time.Time{}
+	r.leaveBy = time.Time{}
 }
 
 // advertise sends our advert.

@@ -188,6 +188,8 @@ func Surrender(routers []Router, act Actuator, log *slog.Logger) error {
 		if err := surrender(w, r, routers); err != nil {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))
 		}
+	}
+	for _, r := range routers { // the others' skew times run already
 		if err := act.Remove(r.Interface, r.Addresses); err != nil {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))
 		}

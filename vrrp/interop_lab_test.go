@@ -28,7 +28,7 @@ import (
 // advertInterval of the lab tests; patience is for anything that follows from
 // a few adverts, on a busy machine.
 const (
-	advertInterval = 50 * time.Millisecond
+	advertInterval = 100 * time.Millisecond
 	patience       = 10 * time.Second
 )
 
@@ -81,6 +81,7 @@ func (c cell) keepalivedConf(priority uint8, options string) string {
 	}
 	return fmt.Sprintf(`global_defs {
  router_id b
+ vrrp_rt_priority 1
 }
 vrrp_instance web {
  version 3
@@ -252,11 +253,11 @@ func (p *pair) expect(e *vrrp.Engine, state vrrp.State, cause vrrp.Cause) vrrp.R
 	return s
 }
 
-// staysBackup watches our backup hear 20 adverts.
+// staysBackup watches our backup hear 10 adverts.
 func (p *pair) staysBackup(e *vrrp.Engine) {
 	p.Helper()
-	until := status(p.T, e).Counters.Received + 20
-	lab.Poll(p, patience, "20 adverts heard", func() bool {
+	until := status(p.T, e).Counters.Received + 10
+	lab.Poll(p, patience, "10 adverts heard", func() bool {
 		s := status(p.T, e)
 		if s.State != vrrp.Backup {
 			p.Fatalf("took over: %s", s.Why)
@@ -265,11 +266,11 @@ func (p *pair) staysBackup(e *vrrp.Engine) {
 	})
 }
 
-// staysMaster watches our master send 20 adverts.
+// staysMaster watches our master send 10 adverts.
 func (p *pair) staysMaster(e *vrrp.Engine) {
 	p.Helper()
-	until := status(p.T, e).Counters.Sent + 20
-	lab.Poll(p, patience, "20 adverts sent", func() bool {
+	until := status(p.T, e).Counters.Sent + 10
+	lab.Poll(p, patience, "10 adverts sent", func() bool {
 		s := status(p.T, e)
 		if s.State != vrrp.Master {
 			p.Fatalf("lost it: %s", s.Why)

@@ -142,10 +142,7 @@ func (n *Node) change(r *router, to State, why Cause, text string) {
 	r.state, r.since, r.cause, r.text = to, n.now, why, text
 	r.counters.Transitions++
 	r.released, r.graced, r.preemptAt = false, false, time.Time{}
-	r.advertAt, r.leaveBy = time.Time{}, time.Time{}
-	if to != Master && to != Leaving {
-		r.announce = schedule{}
-	}
+	r.advertAt, r.leaveBy, r.announce = time.Time{}, time.Time{}, schedule{}
 }
 
 // start brings a router to life that has just been configured, or whose link
@@ -207,6 +204,7 @@ func (n *Node) becomeMaster(r *router, why Cause, text string) {
 }
 
 // becomeLeaving gives the addresses up, and serves on until somebody has them.
+// It announces no more: the next announcement is the new owner's.
 func (n *Node) becomeLeaving(r *router, why Cause) {
 	limit := r.leaveLimit()
 	n.change(r, Leaving, why, fmt.Sprintf("priority 0 sent; serving until another owner is heard, for at most %v", limit))

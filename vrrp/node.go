@@ -120,8 +120,13 @@ func (n *Node) settle() {
 		n.answer()
 	}
 	n.out = append(n.out, n.then...)
-	for _, g := range n.gone {
-		g.Addresses = slices.DeleteFunc(g.Addresses, func(p netip.Prefix) bool { return n.has(g.Interface, p) })
+	for i, g := range n.gone {
+		g.Addresses = slices.DeleteFunc(g.Addresses, func(p netip.Prefix) bool {
+			return n.has(g.Interface, p) || slices.ContainsFunc(n.gone[:i], func(b RemoveAddresses) bool {
+				return b.Interface == g.Interface && slices.Contains(b.Addresses, p)
+			})
+		})
+		n.gone[i] = g
 		if len(g.Addresses) > 0 {
 			n.out = append(n.out, g)
 		}
