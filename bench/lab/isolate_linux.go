@@ -22,8 +22,11 @@ const (
 	stageInner = "inner"
 
 	namedNS = "/run/netns" // where ip netns looks for names
-	scratch = "/dev/shm"   // a folder that every Linux has
 )
+
+// Scratch is a folder that every Linux has. Inside Isolate it is the lab's own,
+// in memory, and vanishes with it.
+const Scratch = "/dev/shm"
 
 // Isolated reports whether the program runs inside Isolate. Then every node
 // has a name for "ip netns exec", and /dev/shm is the lab's own.
@@ -81,7 +84,7 @@ func isolateInit() (int, error) {
 		unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""),
 		unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""),
 		unix.Mount("harmony-lab", namedNS, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"),
-		unix.Mount("harmony-lab", scratch, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"),
+		unix.Mount("harmony-lab", Scratch, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"),
 	)
 	if err != nil {
 		return 0, fmt.Errorf("mount: %w", err)
