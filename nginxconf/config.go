@@ -1,6 +1,19 @@
 // Package nginxconf turns sites into the configuration of stock NGINX: a typed
 // directive tree with one printer and one parser, a pure Build, and the
 // supervisor that tests, reloads and verifies.
+//
+//	worker ── WriteDesired ──► desired.json ──► supervisor (Run) ──► NGINX
+//
+//	Config ─ Build ─► tree ─ print ─► files, named by content ─ nginx -t ─ reload ─ which generation? ─► good.json
+//	           │                                                   │
+//	           └► Faults: what cannot be expressed                 └► what NGINX refuses is taken out alone
+//
+// Build is pure. A value becomes NGINX syntax in print.go and nowhere else, and
+// what was printed is read back by a parser of its own before it is used.
+//
+// NGINX is no child that dies with the supervisor: one that is killed leaves
+// NGINX serving, and the next one adopts it. Under systemd that needs
+// KillMode=process, since anything else ends NGINX with its supervisor.
 package nginxconf
 
 import "net/netip"

@@ -42,6 +42,9 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// unitCapabilities are those that the systemd unit leaves to the supervisor.
+const unitCapabilities = "-all,+net_bind_service,+setuid,+setgid,+chown,+dac_override,+kill"
+
 // edge is a node with a supervisor, a node with backends, and one with clients.
 type edge struct {
 	t        *testing.T
@@ -55,7 +58,7 @@ type edge struct {
 
 func newEdge(t *testing.T) *edge {
 	t.Helper()
-	lab.Require(t, "root", "nginx")
+	lab.Require(t, "root", "nginx", "setpriv")
 	n := lab.New(t)
 	e := &edge{t: t, runDir: filepath.Join(t.TempDir(), "run")}
 	e.node = n.Node("edge", "10.9.0.1/24", "fd09::1/64")
@@ -78,7 +81,7 @@ func (e *edge) launch(env ...string) {
 		e.t.Fatal(err)
 	}
 	e.said = said
-	e.sup = e.node.Command(context.Background(), os.Args[0])
+	e.sup = e.node.Command(context.Background(), "setpriv", "--bounding-set", unitCapabilities, os.Args[0])
 	e.sup.Env = append(append(os.Environ(), asSupervisor+"="+e.runDir), env...)
 	e.sup.Stdout, e.sup.Stderr = said, said
 	if err := e.node.Start(e.sup); err != nil {
@@ -154,7 +157,9 @@ func (e *edge) backend(name, addr string) *http.Server {
 		e.t.Fatal(err)
 	}
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.Copy(io.Discard, r.Body) // its length tells
 		fmt.Fprintf(w, "%s %s %s\n", name, r.Method, r.URL.Path)
+		fmt.Fprintf(w, "Body: %d\n", body)
 		for _, h := range []string{"X-Real-Ip", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "Upgrade", "Connection"} {
 			fmt.Fprintf(w, "%s: %s\n", h, r.Header.Get(h))
 		}

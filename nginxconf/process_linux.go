@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,25 +20,47 @@ const (
 	drainingTitle = "nginx: worker process is shutting down"
 )
 
-// ours finds NGINX's processes in this folder whose title begins so. The
-// working directory is the mark: start sets it, workers inherit it, and a
-// recycled process id does not have it.
-func (l layout) ours(title string) []int {
-	root, err := filepath.EvalSymlinks(l.root)
+// masters finds the master processes of this folder. Their titles hold their
+// command lines, and those the folder, which anybody may read: a supervisor
+// without CAP_SYS_PTRACE sees no more of them.
+func (l layout) masters() []int {
+	mark := " -p " + l.root + "/ "
+	return processes(func(pid int) bool {
+		title := titleOf(pid)
+		return strings.HasPrefix(title, masterTitle) && strings.Contains(title, mark)
+	})
+}
+
+// orphans finds the workers whose master is dead and which still take
+// connections. They are in its process group, which start made, and no process
+// gets the id of a group that has members.
+func (l layout) orphans() []int {
+	text, err := readBounded(l.pidFile(), 32)
 	if err != nil {
 		return nil
 	}
+	group, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || group <= 1 || strings.HasPrefix(titleOf(group), masterTitle) {
+		return nil
+	}
+	return processes(func(pid int) bool {
+		of, err := unix.Getpgid(pid)
+		return err == nil && of == group && takesConnections(titleOf(pid))
+	})
+}
+
+func takesConnections(title string) bool {
+	return strings.HasPrefix(title, workerTitle) && !strings.HasPrefix(title, drainingTitle)
+}
+
+func processes(which func(pid int) bool) []int {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
 	}
 	var pids []int
 	for _, e := range entries {
-		pid, err := strconv.Atoi(e.Name())
-		if err != nil || !strings.HasPrefix(titleOf(pid), title) {
-			continue
-		}
-		if cwd, err := os.Readlink(fmt.Sprintf("/proc/%d/cwd", pid)); err == nil && cwd == root {
+		if pid, err := strconv.Atoi(e.Name()); err == nil && which(pid) {
 			pids = append(pids, pid)
 		}
 	}
@@ -57,13 +78,13 @@ func titleOf(pid int) string {
 // adopt takes over the master that an earlier supervisor left running, or
 // returns nil when there is none.
 func (l layout) adopt() *master {
-	for _, pid := range l.ours(masterTitle) {
+	for _, pid := range l.masters() {
 		fd, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
 			continue
 		}
 		p, err := os.FindProcess(pid)
-		if err != nil || !slices.Contains(l.ours(masterTitle), pid) { // the id was not recycled in between
+		if err != nil || !slices.Contains(l.masters(), pid) { // the id was not recycled in between
 			_ = unix.Close(fd) // nothing was read from it
 			continue
 		}
@@ -110,7 +131,7 @@ func (m *master) workers() []int {
 	var pids []int
 	for field := range strings.FieldsSeq(string(list)) {
 		pid, err := strconv.Atoi(field)
-		if title := titleOf(pid); err == nil && strings.HasPrefix(title, workerTitle) && !strings.HasPrefix(title, drainingTitle) {
+		if err == nil && takesConnections(titleOf(pid)) {
 			pids = append(pids, pid)
 		}
 	}
@@ -121,18 +142,13 @@ func (m *master) workers() []int {
 // ports from a new master. They finish their open requests.
 func (l layout) endOrphans() error {
 	var errs []error
-	for _, pid := range l.ours(workerTitle) {
-		if strings.HasPrefix(titleOf(pid), drainingTitle) {
-			continue
-		}
+	for _, pid := range l.orphans() {
 		if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil && !errors.Is(err, syscall.ESRCH) {
 			errs = append(errs, fmt.Errorf("ending orphaned worker %d: %w", pid, err))
 		}
 	}
-	for deadline := time.Now().Add(2 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if !slices.ContainsFunc(l.ours(workerTitle), func(pid int) bool { return !strings.HasPrefix(titleOf(pid), drainingTitle) }) {
-			break
-		}
+	for deadline := time.Now().Add(2 * time.Second); len(l.orphans()) > 0 && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
 	}
 	return errors.Join(errs...)
 }

@@ -2,6 +2,7 @@ package nginxconf
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -153,6 +154,29 @@ func TestLabRawRequests(t *testing.T) {
 	}
 }
 
+// The workers cannot reach their temporary folder here, since TempDir is closed
+// to their account. Bodies up to the limit must not need it.
+func TestLabBodies(t *testing.T) {
+	e := newEdge(t)
+	e.backend("tea", "10.9.0.11:8080")
+	e.start()
+	e.serve(teaOnly("10.9.0.11:8080"))
+	for _, tc := range []struct {
+		name string
+		size int
+		want string
+	}{{"largest", maxBody, "\nBody: 1048576\n"}, {"too large", maxBody + 1, "413 "}} {
+		sized := fmt.Sprintf("Content-Length: %d\r\n\r\n%s", tc.size, strings.Repeat("x", tc.size))
+		chunked := fmt.Sprintf("Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", tc.size, strings.Repeat("x", tc.size))
+		for _, body := range []string{sized, chunked} {
+			got := e.raw("POST / HTTP/1.1\r\nHost: tea.example.com\r\nConnection: close\r\n" + body)
+			if !strings.Contains(got, tc.want) {
+				t.Errorf("%s: %.300q, want %q in it", tc.name, got, tc.want)
+			}
+		}
+	}
+}
+
 // raw sends bytes and returns what comes back until the body has ended.
 func (e *edge) raw(request string) string {
 	e.t.Helper()
@@ -162,7 +186,7 @@ func (e *edge) raw(request string) string {
 	}
 	defer conn.Close()
 	if _, err := io.WriteString(conn, request); err != nil {
-		e.t.Fatal(err)
+		e.t.Logf("the edge did not take all of the request: %v", err)
 	}
 	var got strings.Builder
 	buf := make([]byte, 4096)

@@ -35,6 +35,7 @@ func (l layout) good() string            { return filepath.Join(l.root, "good.js
 func (l layout) status() string          { return filepath.Join(l.root, "status.json") }
 func (l layout) lock() string            { return filepath.Join(l.root, "lock") }
 func (l layout) socket() string          { return filepath.Join(l.root, socketFile) }
+func (l layout) pidFile() string         { return filepath.Join(l.root, pidFile) }
 func (l layout) errorLog() string        { return filepath.Join(l.root, errorFile) }
 func (l layout) conf(name string) string { return filepath.Join(l.root, "conf", name) }
 

@@ -30,6 +30,7 @@ type Options struct {
 	RunDir string        // the folder shared with the worker; ours is RunDir/nginx
 	NGINX  string        // path of the binary, "nginx" in PATH when empty
 	Grace  time.Duration // for open requests when ctx ends, 30 s when 0
+	Ready  func()        // called once, when NGINX runs and was verified; may be nil
 	Log    *slog.Logger
 }
 
@@ -57,6 +58,9 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	s.publish()
+	if o.Ready != nil && s.master != nil {
+		o.Ready()
+	}
 	s.loop(ctx, changes)
 	return nil
 }
@@ -86,11 +90,15 @@ func newSupervisor(ctx context.Context, o Options) (*supervisor, error) {
 	if found, err := exec.LookPath(s.binary); err == nil {
 		s.binary = found
 	}
+	err = s.layout.make()
+	if err == nil { // one name for one folder: a running NGINX is found by it
+		s.layout.root, err = filepath.EvalSymlinks(s.layout.root)
+	}
+	if err != nil {
+		return nil, &EnvironmentError{What: "the run directory is not usable", Err: err, Do: "choose another --run-dir, or run as root"}
+	}
 	if len(s.layout.socket()) > 100 {
 		return nil, &EnvironmentError{What: "the run directory's path is too long for a Unix socket", Do: "choose a shorter --run-dir"}
-	}
-	if err := s.layout.make(); err != nil {
-		return nil, &EnvironmentError{What: "the run directory is not usable", Err: err, Do: "choose another --run-dir, or run as root"}
 	}
 	if s.features, err = s.nginx.features(ctx); err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -211,11 +212,31 @@ func TestLabKilledNGINXIsStartedAgain(t *testing.T) {
 	}
 	l := layoutOf(e.runDir)
 	lab.Poll(t, 10*time.Second, "the orphaned workers gone", func() bool {
-		return len(l.ours(masterTitle)) == 1 && len(l.ours(workerTitle)) == len((&master{process: process(t, e.status().PID)}).workers())
+		return len(l.masters()) == 1 && len(e.processes()) == 1+len((&master{process: process(t, e.status().PID)}).workers())
 	})
-	if s := e.status(); s.Restarts != 2 {
-		t.Errorf("status: %+v", s)
+	before := e.status()
+	if before.Restarts != 2 {
+		t.Errorf("status: %+v", before)
 	}
+	e.stop(syscall.SIGKILL) // both die: the workers serve on, without anybody
+	if err := errors.Join(syscall.Kill(before.PID, syscall.SIGKILL), os.Remove(l.status())); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.get(teaURL); got.first() != "tea GET /" {
+		t.Errorf("from orphans: %+v", got)
+	}
+	e.start()
+	if s, got := e.status(), e.get(teaURL); s.PID == before.PID || s.Served != before.Served || got.first() != "tea GET /" {
+		t.Errorf("after both died: %+v, %+v", s, got)
+	}
+}
+
+// processes are NGINX's in this folder: their working directory is.
+func (e *edge) processes() []int {
+	return processes(func(pid int) bool {
+		cwd, err := os.Readlink(filepath.Join("/proc", itoa(pid), "cwd"))
+		return err == nil && cwd == layoutOf(e.runDir).root && strings.HasPrefix(titleOf(pid), "nginx: ")
+	})
 }
 
 func process(t *testing.T, pid int) *os.Process {
@@ -256,7 +277,7 @@ func TestLabNextSupervisorAdopts(t *testing.T) {
 	if code := e.stop(syscall.SIGTERM); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	if left := layoutOf(e.runDir).ours("nginx: "); len(left) > 0 {
+	if left := e.processes(); len(left) > 0 {
 		t.Errorf("processes %v are left", left)
 	}
 }
@@ -271,7 +292,7 @@ func TestLabStaysInItsFolder(t *testing.T) {
 	cfg.Upstreams[0].Endpoints = addrs("10.9.0.11:8080")
 	e.serve(cfg)
 	e.get("https://cafe.example.com/tea", cfg.Sites[0].TLS)
-	for _, pid := range layoutOf(e.runDir).ours("nginx: ") {
+	for _, pid := range e.processes() {
 		fds, err := filepath.Glob(filepath.Join("/proc", itoa(pid), "fd", "*"))
 		if err != nil || len(fds) == 0 {
 			t.Fatalf("process %d: %v, %v", pid, fds, err)
