@@ -10,14 +10,18 @@ import (
 	"harmony/source"
 )
 
-// duration refuses the object of r unless d is from low to high, in whole units.
-func duration(r *source.Report, field string, d *metav1.Duration, low, high, unit time.Duration) {
+// duration refuses the object of r unless d is from low to high, in whole
+// units; it reports whether it is.
+func duration(r *source.Report, field string, d *metav1.Duration, low, high, unit time.Duration) bool {
 	switch {
 	case d.Duration < low || d.Duration > high:
 		r.Refuse(field, source.CodeOutOfRange, "must be from %s to %s, not %s", low, high, d.Duration)
 	case d.Duration%unit != 0:
 		r.Refuse(field, source.CodeOutOfRange, "must be a multiple of %s, not %s", unit, d.Duration)
+	default:
+		return true
 	}
+	return false
 }
 
 // address parses an address that a host can have and others can reach it by.

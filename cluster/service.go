@@ -71,7 +71,7 @@ func serviceOf(r *source.Report, spec v1alpha1.L4ServiceSpec) Service {
 		return svc
 	}
 	for i, rs := range spec.RealServers {
-		d := realServer(r, source.At("spec.realServers", i), rs, svc.Key, forwarding)
+		d := realServer(r, source.At("spec.realServers", i), rs, spec.Port, svc.Address, forwarding)
 		if d.Address.IsValid() && slices.ContainsFunc(svc.Destinations, func(o ipvs.Destination) bool { return addrPort(o) == addrPort(d) }) {
 			r.Refuse(source.At("spec.realServers", i), source.CodeDuplicate, "%s is there already", addrPort(d))
 		}
@@ -108,18 +108,20 @@ func forwarding(r *source.Report, spec v1alpha1.L4ServiceSpec) ipvs.Forwarding {
 	return ipvs.NAT
 }
 
-func realServer(r *source.Report, field string, rs v1alpha1.RealServer, key ipvs.Key, forwarding ipvs.Forwarding) ipvs.Destination {
+func realServer(r *source.Report, field string, rs v1alpha1.RealServer, port int32, virtual netip.Addr, forwarding ipvs.Forwarding) ipvs.Destination {
 	addr := address(r, field+".address", rs.Address)
-	r.Port(field+".port", *rs.Port)
-	r.Range(field+".weight", *rs.Weight, 0, maxWeight)
-	if addr.IsValid() && key.Address.IsValid() && addr.Is4() != key.Address.Is4() {
-		r.Refuse(field+".address", source.CodeInvalid, "%s is not of the family of the service's address %s", addr, key.Address)
+	if *rs.Port != port { // the service's own was judged already
+		r.Port(field+".port", *rs.Port)
 	}
-	if addr.IsValid() && addr == key.Address {
+	r.Range(field+".weight", *rs.Weight, 0, maxWeight)
+	if addr.IsValid() && virtual.IsValid() && addr.Is4() != virtual.Is4() {
+		r.Refuse(field+".address", source.CodeInvalid, "%s is not of the family of the service's address %s", addr, virtual)
+	}
+	if addr.IsValid() && addr == virtual {
 		r.Refuse(field+".address", source.CodeInvalid, "%s is the service's own address", addr)
 	}
-	if forwarding == ipvs.DR && uint16(*rs.Port) != key.Port {
-		r.Refuse(field+".port", source.CodeUnsupported, "DR cannot change ports: must be %d, or left out", key.Port)
+	if forwarding == ipvs.DR && *rs.Port != port {
+		r.Refuse(field+".port", source.CodeUnsupported, "DR cannot change ports: must be %d, or left out", port)
 	}
 	return ipvs.Destination{Address: addr, Port: uint16(*rs.Port), Forwarding: forwarding, Weight: int(*rs.Weight)}
 }
@@ -129,8 +131,9 @@ func checkOf(r *source.Report, c v1alpha1.Check) *check.Spec {
 	if c.Type != v1alpha1.CheckTCP && c.Type != v1alpha1.CheckNone {
 		r.Refuse("spec.check.type", source.CodeInvalid, "must be TCP or None, not %s", source.Quote(string(c.Type)))
 	}
-	duration(r, "spec.check.interval", c.Interval, minInterval, maxInterval, time.Microsecond)
-	duration(r, "spec.check.timeout", c.Timeout, time.Millisecond, max(c.Interval.Duration, time.Millisecond), time.Microsecond)
+	if duration(r, "spec.check.interval", c.Interval, minInterval, maxInterval, time.Microsecond) {
+		duration(r, "spec.check.timeout", c.Timeout, time.Millisecond, c.Interval.Duration, time.Microsecond)
+	}
 	r.Range("spec.check.rise", *c.Rise, 1, 100)
 	r.Range("spec.check.fall", *c.Fall, 1, 100)
 	if c.Type == v1alpha1.CheckNone {

@@ -155,8 +155,9 @@ func decodePath(path string) (string, error) {
 	if err != nil || !utf8.ValidString(decoded) {
 		return "", errors.New("holds a broken percent escape, or is not UTF-8")
 	}
-	for _, r := range decoded {
-		if !pathRune(r) {
+	for _, bad := range []func(rune) bool{unicode.IsControl, notInPath} { // the worst first
+		if i := strings.IndexFunc(decoded, bad); i >= 0 {
+			r, _ := utf8.DecodeRuneInString(decoded[i:])
 			return "", fmt.Errorf("holds %q, which a path may not", r)
 		}
 	}
@@ -171,13 +172,16 @@ func decodePath(path string) (string, error) {
 	return decoded, nil
 }
 
-// pathRune accepts letters, digits and the punctuation of RFC 3986 paths, but
+// notInPath accepts letters, digits and the punctuation of RFC 3986 paths, but
 // not what means something to NGINX: quotes, "$", ";", braces, backslash.
-func pathRune(r rune) bool {
-	if r < utf8.RuneSelf {
-		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("/-._~!&()*+,=:@ ", r)
+func notInPath(r rune) bool {
+	switch {
+	case r >= utf8.RuneSelf:
+		return !unicode.IsGraphic(r) || unicode.IsSpace(r)
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
 	}
-	return unicode.IsGraphic(r) && !unicode.IsSpace(r)
+	return !strings.ContainsRune("/-._~!&()*+,=:@ ", r)
 }
 
 func (q *request) backend(field string, b *networkingv1.IngressBackend) {
