@@ -152,3 +152,15 @@ func (l layout) endOrphans() error {
 	}
 	return errors.Join(errs...)
 }
+
+// lockFileAt makes sure that there is one supervisor for a folder.
+func lockFileAt(file string) (*os.File, error) {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(&EnvironmentError{What: "another harmony nginx already runs in this run directory", Do: "stop it, or choose another --run-dir"}, f.Close())
+	}
+	return f, nil
+}

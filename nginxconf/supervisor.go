@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -106,18 +105,6 @@ func newSupervisor(ctx context.Context, o Options) (*supervisor, error) {
 	s.status.Version = s.features.Version.String()
 	s.lock, err = lockFileAt(s.layout.lock())
 	return s, err
-}
-
-// lockFileAt makes sure that there is one supervisor for a folder.
-func lockFileAt(file string) (*os.File, error) {
-	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(&EnvironmentError{What: "another harmony nginx already runs in this run directory", Do: "stop it, or choose another --run-dir"}, f.Close())
-	}
-	return f, nil
 }
 
 // watch signals every change of a file, coalesced: a signal that is waiting
