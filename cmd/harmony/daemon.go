@@ -104,8 +104,14 @@ func nginxCommand() *cobra.Command {
 decides: each configuration is tested, loaded, and verified by asking the
 running NGINX which one it serves. The last good one is kept.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			log := logger(cmd, "nginx")
 			return environment(nginxconf.Run(cmd.Context(), nginxconf.Options{
-				RunDir: dir, NGINX: binary, Log: logger(cmd, "nginx"),
+				RunDir: dir, NGINX: binary, Log: log,
+				Ready: func() {
+					if err := agent.NotifySystemd("READY=1"); err != nil {
+						log.Warn("systemd does not know that we are ready", "err", err)
+					}
+				},
 			}))
 		},
 	}
