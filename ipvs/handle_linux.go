@@ -1,11 +1,9 @@
 package ipvs
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"time"
 
 	moby "github.com/moby/ipvs"
@@ -13,15 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const (
-	// answerLimit is how long the kernel may take for one exchange.
-	answerLimit = 10 * time.Second
-	// modprobeLimit is how long loading the module may take.
-	modprobeLimit = 20 * time.Second
-)
+// answerLimit is how long the kernel may take for one exchange; it may load a
+// scheduler's module meanwhile.
+const answerLimit = 10 * time.Second
 
-// ErrUnavailable is returned by Open when the kernel has no ip_vs and the
-// module could not be loaded. Test for it with errors.Is.
+// ErrUnavailable is returned by Open when the kernel has no ip_vs and cannot
+// load it. Test for it with errors.Is.
 var ErrUnavailable = errors.New("the kernel has no ip_vs: load the module (modprobe ip_vs) or use a kernel that has it")
 
 // errSilent ends a request that the kernel does not answer.
@@ -48,15 +43,21 @@ type Handle struct {
 	limit time.Duration // of one exchange
 }
 
-// Open connects to the table of the calling thread's network namespace. It
-// loads the ip_vs module if the kernel has it but not loaded, and returns
-// ErrUnavailable if there is none. The caller closes the Handle.
+// Open connects to the table of the calling thread's network namespace. The
+// kernel loads its ip_vs module for that if it has one and it is not loaded;
+// ErrUnavailable means that there is none. The caller closes the Handle.
 func Open() (*Handle, error) {
-	// moby.New asks for the netlink family once in the life of the process and
-	// keeps a failure for ever, so the family must be there before. (It also
-	// runs modprobe once, which then does nothing.)
-	if err := ready(); err != nil {
-		return nil, err
+	// The look-up is what makes the kernel load the module. It comes first
+	// also because moby.New does it only once in the life of the process, and
+	// a failure would last. (It runs modprobe once, too, which then has
+	// nothing to do; where there is no such program, a line on standard error
+	// says so.)
+	_, err := netlink.GenlFamilyGet("IPVS")
+	if errors.Is(err, unix.ENOENT) {
+		return nil, ErrUnavailable
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for ipvs: %w", err)
 	}
 	h := &Handle{open: func() (conn, error) { return moby.New("") }, limit: answerLimit}
 	return h, h.reopen()
@@ -72,21 +73,6 @@ func (h *Handle) reopen() error {
 		return fmt.Errorf("opening ipvs: %w", err)
 	}
 	h.conn = c
-	return nil
-}
-
-// ready returns nil once the kernel has the netlink family of ip_vs.
-func ready() error {
-	_, err := netlink.GenlFamilyGet("IPVS")
-	if !errors.Is(err, unix.ENOENT) {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), modprobeLimit)
-	defer cancel()
-	loading := exec.CommandContext(ctx, "modprobe", "ip_vs").Run()
-	if _, err := netlink.GenlFamilyGet("IPVS"); err != nil {
-		return fmt.Errorf("%w (modprobe: %v)", ErrUnavailable, loading)
-	}
 	return nil
 }
 

@@ -7,8 +7,9 @@ import (
 
 // Save prints the services exactly as "ipvsadm -S -n" prints a kernel table
 // that holds them, in its order: services by family, protocol, address and
-// port, each followed by its destinations by address and port. The error is
-// w's.
+// port, each followed by its destinations by address and port. (ipvsadm
+// compares by a subtraction that overflows: addresses more than 2^31 apart it
+// has the other way round.) The error is w's.
 func Save(w io.Writer, services []Service) error {
 	b := bufio.NewWriter(w)
 	for _, s := range sorted(services) {

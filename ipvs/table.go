@@ -93,11 +93,16 @@ type Service struct {
 
 // Destination is one real server of a virtual service. Address and Port are
 // its identity within the service.
+//
+// Weight 0 means no new connections. The schedulers mh and sh refuse the
+// clients whose hash is that destination's, instead of sending them elsewhere
+// (the kernel would with its fallback flag, which is not modelled yet); to
+// move them, leave the destination out.
 type Destination struct {
 	Address    netip.Addr `json:"address"`
 	Port       uint16     `json:"port"`
 	Forwarding Forwarding `json:"forwarding"`
-	Weight     int        `json:"weight"` // 0..65535; 0 takes no new connections
+	Weight     int        `json:"weight"` // 0..65535
 
 	// Unmodelled is true when the kernel's entry carries connection
 	// thresholds, which Harmony never writes. See Service.Unmodelled.
