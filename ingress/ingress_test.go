@@ -365,6 +365,9 @@ func TestTLS(t *testing.T) {
 			[]string{"error NotFound Ingress default/i spec.tls[0].secretName: there is no usable Secret default/s" + refused}},
 		{"of another namespace", withTLS("i", "{hosts: [a.example], secretName: s}", simple) + strings.Replace(secret, "{name: s}", "{name: s, namespace: n}", 1), `"a.example" refuses TLS redirect`,
 			[]string{"error NotFound Ingress default/i spec.tls[0].secretName: there is no usable Secret default/s" + refused}},
+		{"of the default namespace", strings.Replace(withTLS("i", "{hosts: [a.example], secretName: s}", simple), "{name: i}", "{name: i, namespace: n}", 1) + secret, `"a.example" refuses TLS redirect`, []string{
+			"error NotFound Ingress n/i spec.rules[0].http.paths[0].backend.service.name: there is no Service n/tea: answers 503",
+			"error NotFound Ingress n/i spec.tls[0].secretName: there is no usable Secret n/s" + refused}},
 		{"no name", withTLS("i", "{hosts: [a.example]}", simple), `"a.example" refuses TLS redirect`,
 			[]string{"error Required Ingress default/i spec.tls[0].secretName: a Secret is needed" + refused}},
 		{"wrong type", withTLS("i", "{hosts: [a.example], secretName: s}", simple) + strings.Replace(secret, "kubernetes.io/tls", "Opaque", 1), `"a.example" refuses TLS redirect`,
