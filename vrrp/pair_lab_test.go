@@ -81,7 +81,7 @@ func (c cell) keepalivedConf(priority uint8, options string) string {
 	}
 	return fmt.Sprintf(`global_defs {
  router_id b
- vrrp_rt_priority 1
+ vrrp_priority -20
 }
 vrrp_instance web {
  version 3
