@@ -41,8 +41,10 @@ func Watch(ctx context.Context, dir string, log *slog.Logger) (<-chan struct{}, 
 	changed := make(chan struct{})
 	go func() {
 		defer close(changed)
-		defer inotify.Close()
 		w.run(ctx, changed)
+		if err := inotify.Close(); err != nil {
+			log.Warn("watching did not end well", "dir", dir, "err", err)
+		}
 	}()
 	return changed, nil
 }
