@@ -146,9 +146,8 @@ type Transport struct {
 
 	// Peers are the addresses of the other nodes on the interface, at least
 	// one for each family that the router has addresses of. All nodes may be
-	// listed, so that every node has the same object: a node leaves out the
-	// peer that is its own source address. Only with mode Unicast, which
-	// needs it.
+	// listed, so that every node has the same object: a node does not listen
+	// to itself. Only with mode Unicast, which needs it.
 	//
 	// +optional
 	// +kubebuilder:validation:MinItems=1
