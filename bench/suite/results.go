@@ -60,7 +60,9 @@ func (r *results) add(e event) []string {
 	n := testName{e.Package, e.Test}
 	switch e.Action {
 	case "output":
-		r.output[n] = append(r.output[n], e.Output)
+		if e.Test != "" || e.Output != "PASS\n" && e.Output != "FAIL\n" { // the program's last word
+			r.output[n] = append(r.output[n], e.Output)
+		}
 	case "run":
 		delete(r.output, n)
 	case "pass", "fail", "skip":

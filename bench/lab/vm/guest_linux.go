@@ -235,11 +235,7 @@ func lookPath(s spec) (string, error) {
 	if err := os.Chdir(s.Dir); err != nil {
 		return "", err
 	}
-	path, err := exec.LookPath(s.Args[0])
-	if errors.Is(err, exec.ErrDot) {
-		err = nil
-	}
-	return path, err
+	return findCommand(s.Args[0])
 }
 
 // streams opens what the command has for its standard streams; drain waits

@@ -1,7 +1,8 @@
 // Vm runs a command where IPVS is: directly when the running kernel has it,
 // else in a virtual machine with the distribution's kernel and the host's
 // files. In there the command is root, every write stays in memory and
-// vanishes, and there is no network but the loopback.
+// vanishes, and there is no network but the loopback. Directly it is root too, by
+// sudo if need be.
 //
 //	vm [flags] COMMAND [ARGUMENT...]     exit status, standard streams and terminal are the command's
 //	vm [flags]                           a shell
@@ -113,14 +114,25 @@ func hasIPVS() bool {
 	return err == nil
 }
 
-// direct replaces this process by the command.
+// direct replaces this process by the command, as root.
 func direct(args []string) (int, error) {
-	path, err := exec.LookPath(args[0])
-	if errors.Is(err, exec.ErrDot) {
-		err = nil
+	if os.Geteuid() != 0 {
+		// sudo has a PATH of its own.
+		args = append([]string{"sudo", "-E", "env", "PATH=" + os.Getenv("PATH")}, args...)
 	}
+	path, err := findCommand(args[0])
 	if err != nil {
 		return exitVM, err
 	}
 	return exitVM, syscall.Exec(path, args, os.Environ())
+}
+
+// findCommand finds a program as the shell does, in the working folder too if
+// PATH says so.
+func findCommand(name string) (string, error) {
+	path, err := exec.LookPath(name)
+	if errors.Is(err, exec.ErrDot) {
+		err = nil
+	}
+	return path, err
 }
