@@ -63,7 +63,7 @@ func Start(o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find network namespace: %w", err)
 	}
-	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
 	if err != nil {
 		_ = ns.Close()
 		return nil, fmt.Errorf("open eventfd: %w", err)
@@ -74,7 +74,7 @@ func Start(o Options) (*Engine, error) {
 		done:     make(chan struct{}),
 	}
 	ready := make(chan error, 1)
-	go e.run(o, ns, ready) // ends by Stop, which waits for it
+	go e.run(o, ns, fd, ready) // ends by Stop, which waits for it
 	if err := <-ready; err != nil {
 		<-e.done
 		return nil, fmt.Errorf("start vrrp engine: %w", err)

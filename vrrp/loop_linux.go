@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -32,10 +31,9 @@ type loop struct {
 	waiters  []*waiter
 	halting  bool
 
-	wake     int  // the eventfd
-	woken    bool // it is readable
+	wake     int // the eventfd, readable when a command is waiting
 	commands chan func(*loop)
-	fds      []unix.PollFd // wake, links, conns
+	poller   *poller // of wake, links, conns
 	scratch  []byte
 }
 
@@ -65,34 +63,51 @@ type waiter struct {
 
 // run is the engine's goroutine. Its thread is never given back: it may be in
 // another network namespace than the rest of the process.
-func (e *Engine) run(o Options, ns netns.NsHandle, ready chan<- error) {
+func (e *Engine) run(o Options, ns netns.NsHandle, wake int, ready chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == unix.Getpid() {
 		// The process' first thread cannot be thrown away, and /proc shows its
 		// namespace as that of the process: use another one.
-		go e.run(o, ns, ready)
+		go e.run(o, ns, wake, ready)
 		<-e.done
 		runtime.UnlockOSThread()
 		return
 	}
 	defer close(e.done)
 	defer e.wake.Close()
-	err := enter(ns)
-	var w *links
-	if err == nil {
-		w, err = openLinks()
-	}
+	l, err := newLoop(o, ns, wake, e.commands)
 	ready <- err
 	if err != nil {
 		return
 	}
-	l := &loop{
-		Options: o, node: NewNode(), links: w,
-		known: map[string]iface{}, conns: map[connKey]*conn{}, problems: map[problemKey]error{},
-		wake: int(e.wake.Fd()), commands: e.commands, scratch: make([]byte, 64<<10),
-	}
 	defer l.close()
 	e.err = l.run()
+}
+
+// newLoop opens what the loop needs, in the namespace ns, which it closes.
+func newLoop(o Options, ns netns.NsHandle, wake int, commands chan func(*loop)) (*loop, error) {
+	if err := enter(ns); err != nil {
+		return nil, err
+	}
+	w, err := openLinks()
+	if err != nil {
+		return nil, err
+	}
+	p, err := openPoller()
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	l := &loop{
+		Options: o, node: NewNode(), links: w, poller: p,
+		known: map[string]iface{}, conns: map[connKey]*conn{}, problems: map[problemKey]error{},
+		wake: wake, commands: commands, scratch: make([]byte, 64<<10),
+	}
+	if err := errors.Join(p.add(wake), p.add(w.fd)); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // enter moves the thread into a network namespace, if it is not there, and
@@ -115,13 +130,15 @@ func (l *loop) close() {
 		c.close()
 	}
 	l.links.close()
+	l.poller.close()
 }
 
 // run waits and works until the node has halted. A timer acts only after
 // everything that had arrived by then was heard.
 func (l *loop) run() error {
 	for !l.halting || !l.node.Idle() {
-		if err := l.wait(); err != nil {
+		at, _ := l.node.Deadline()
+		if err := l.poller.wait(at); err != nil {
 			return l.abandon(err)
 		}
 		l.drainConns()
@@ -144,32 +161,9 @@ func (l *loop) abandon(err error) error {
 	return err
 }
 
-// wait sleeps until something can be read or the node's deadline.
-func (l *loop) wait() error {
-	if l.fds == nil {
-		l.fds = append(l.fds, unix.PollFd{Fd: int32(l.wake), Events: unix.POLLIN}, unix.PollFd{Fd: int32(l.links.fd), Events: unix.POLLIN})
-		for _, c := range l.conns {
-			l.fds = append(l.fds, unix.PollFd{Fd: int32(c.fd), Events: unix.POLLIN})
-		}
-	}
-	var timeout *unix.Timespec
-	if at, ok := l.node.Deadline(); ok {
-		ts := unix.NsecToTimespec(int64(max(0, time.Until(at))))
-		timeout = &ts
-	}
-	if _, err := unix.Ppoll(l.fds, timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
-		return os.NewSyscallError("ppoll", err)
-	}
-	l.woken = l.fds[0].Revents&unix.POLLIN != 0
-	return nil
-}
-
 // runCommands runs the commands that are waiting.
 func (l *loop) runCommands() {
-	if l.woken {
-		_, _ = unix.Read(l.wake, l.scratch) // resets it; it is readable, so this does not block
-		l.woken = false
-	}
+	_, _ = unix.Read(l.wake, l.scratch[:8]) // resets it; nothing to reset is no error
 	for {
 		select {
 		case f := <-l.commands:
@@ -362,7 +356,6 @@ func (l *loop) closeUnused() {
 		if !used[k] {
 			c.close()
 			delete(l.conns, k)
-			l.fds = nil
 		}
 	}
 	maps.DeleteFunc(l.known, func(name string, _ iface) bool {
@@ -416,7 +409,6 @@ func (l *loop) ensure(k connKey, index int) error {
 		}
 		c.close()
 		delete(l.conns, k)
-		l.fds = nil
 	}
 	if index == 0 {
 		return nil
@@ -425,7 +417,10 @@ func (l *loop) ensure(k connKey, index int) error {
 	if err != nil {
 		return err
 	}
+	if err := l.poller.add(c.fd); err != nil {
+		c.close()
+		return err
+	}
 	l.conns[k] = c
-	l.fds = nil
 	return nil
 }
