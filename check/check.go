@@ -10,7 +10,8 @@ import (
 )
 
 // Spec is one health check: a TCP connection to Target. It is comparable:
-// equal Specs are one check, and its state survives reloads.
+// equal Specs are one check, and its state survives reloads. Other kinds of
+// check will be told apart by a Type, whose zero value is this one.
 type Spec struct {
 	Target   netip.AddrPort `json:"target"`
 	Interval time.Duration  `json:"interval"` // between the starts of two probes, > 0

@@ -335,7 +335,7 @@ func TestDiffLaw(t *testing.T) {
 		}
 		return b
 	}
-	for range 3000 {
+	for range 500 {
 		h, w := decode(bytes()), wantable(decode(bytes()))
 		checkLaw(t, h, w, pick(h, w, uint16(random.Uint32())))
 	}
