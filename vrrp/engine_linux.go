@@ -16,8 +16,8 @@ import (
 
 // Options are what an Engine works with.
 type Options struct {
-	Log      *slog.Logger
-	Actuator Actuator
+	Log      *slog.Logger // required
+	Actuator Actuator     // required; called on the engine's goroutine only
 	// Observe, if set, is told of every transition, in order, on the engine's
 	// goroutine: it must neither block nor call the Engine.
 	Observe func(Transition)

@@ -113,16 +113,14 @@ func newLoop(o Options, ns netns.NsHandle, wake int, commands chan func(*loop)) 
 // enter moves the thread into a network namespace, if it is not there, and
 // closes the handle.
 func enter(ns netns.NsHandle) error {
-	defer ns.Close()
 	here, err := netns.Get()
 	if err != nil {
-		return fmt.Errorf("find network namespace: %w", err)
+		return errors.Join(fmt.Errorf("find network namespace: %w", err), ns.Close())
 	}
-	defer here.Close()
-	if here.Equal(ns) {
-		return nil
+	if !here.Equal(ns) {
+		err = netns.Set(ns)
 	}
-	return netns.Set(ns)
+	return errors.Join(err, here.Close(), ns.Close())
 }
 
 func (l *loop) close() {

@@ -49,7 +49,6 @@ const (
 	Shutdown              // this node stops
 	ConfigRemoved         // the router is no longer wanted
 	ConfigChanged         // VRID or interface changed: another router on the wire
-	causes
 )
 
 var causeNames = [...]string{
