@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"harmony/agent"
 	"harmony/nginxconf"
@@ -66,20 +65,7 @@ func checkAgent(o *agent.Options) error {
 			return environment(fmt.Errorf("finding this node's name: %w (give --node)", err))
 		}
 	}
-	if !capable(unix.CAP_NET_ADMIN) || !capable(unix.CAP_NET_RAW) {
-		return environment(errors.New("no permission: the agent needs CAP_NET_ADMIN and CAP_NET_RAW; run it as root"))
-	}
-	return nil
-}
-
-// capable says whether this process has a capability in effect.
-func capable(c uint) bool {
-	hdr := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&hdr, &data[0]); err != nil {
-		return false
-	}
-	return data[c/32].Effective&(1<<(c%32)) != 0
+	return environment(agent.CheckPermission())
 }
 
 func workerCommand() *cobra.Command {
