@@ -13,7 +13,7 @@ VM := bin/vm
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := build
-.PHONY: help build deps test check lab demo bench mutants fuzz acceptance required generate clean FORCE
+.PHONY: help build deps test check check-format check-lint check-modules check-rules check-generated lab demo bench mutants fuzz acceptance required generate clean FORCE
 
 help: ## Show this help
 	@echo "Root is needed for network namespaces and packages; without it, make asks sudo."
@@ -37,22 +37,32 @@ test: deps bin/vm ## Run every test: unit, race, fuzz seeds, lab (and its virtua
 	go run ./bench/suite
 	go run ./bench/mutants
 
-check: ## Check format, vet, linters, modules, generated files, layering, the list of required tests
+check: check-format check-lint check-modules check-rules check-generated ## Check format, linters, modules, layering, required tests, generated files (-k: all of them)
+
+check-format:
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$bad" ] || { echo "not formatted: $$bad"; exit 1; }
-	go vet ./...
-	$(TOOL) staticcheck ./...
-	$(TOOL) errcheck -ignoretests -exclude tools/errcheck.txt ./...
-	$(TOOL) ineffassign ./...
 	$(TOOL) misspell -error $$(git ls-files '*.go' '*.md')
+
+check-lint:
+	@set +e; failed=0; for linter in 'go vet' '$(TOOL) staticcheck' '$(TOOL) ineffassign' \
+		'$(TOOL) errcheck -ignoretests -exclude tools/errcheck.txt'; do \
+		echo "$$linter ./..."; $$linter ./... || failed=1; \
+	done; exit $$failed
+
+check-modules:
 	go mod tidy -diff
 	go -C tools mod tidy -diff
+
+check-rules:
 	go test -run '^TestLayering' .
 	go run ./bench/suite -check
-	@before=$$($(GENERATED)); $(MAKE) --no-print-directory generate; \
-		[ "$$before" = "$$($(GENERATED))" ] || { echo "generated files were not up to date; they are now"; exit 1; }
 
 # What generate may write, by its sums.
 GENERATED := find api manifests docs -type f | sort | xargs sha256sum
+
+check-generated:
+	@before=$$($(GENERATED)); $(MAKE) --no-print-directory generate; \
+		[ "$$before" = "$$($(GENERATED))" ] || { echo "generated files were not up to date; they are now"; exit 1; }
 
 generate: ## Generate deepcopy code, CRDs and reference documentation
 	go generate ./...
