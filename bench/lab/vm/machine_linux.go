@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -29,15 +30,16 @@ const bootWait = 3 * time.Minute
 type machine struct {
 	options
 	log    *slog.Logger
-	dir    string // scratch, removed at the end
 	kernel kernel
+	root   *os.File // the initial root, in memory, so that nothing is left of it
 	tty    bool
 
-	qemu   *exec.Cmd
-	said   bytes.Buffer // by QEMU, to be read when it has ended
-	status *os.File     // our end of the status port
-	closer []io.Closer
-	copies sync.WaitGroup // output on its way
+	qemu    *exec.Cmd
+	said    bytes.Buffer // by QEMU, to be read when it has ended
+	console tail         // what the kernel said, likewise
+	status  *os.File     // our end of the status port
+	closer  []io.Closer
+	copies  sync.WaitGroup // output on its way
 }
 
 // boot runs the command in a machine and returns its exit status.
@@ -51,7 +53,7 @@ func boot(ctx context.Context, o options, args []string) (int, error) {
 	if err := m.prepare(ctx, args); err != nil {
 		return 0, err
 	}
-	defer os.RemoveAll(m.dir)
+	defer m.root.Close()
 	if m.tty {
 		restore, err := rawTerminal(os.Stdin)
 		if err != nil {
@@ -62,7 +64,7 @@ func boot(ctx context.Context, o options, args []string) (int, error) {
 	return m.run(ctx)
 }
 
-// prepare makes the scratch folder with the initial root.
+// prepare gets the kernel and makes the initial root.
 func (m *machine) prepare(ctx context.Context, args []string) error {
 	cache := m.cache
 	if cache == "" {
@@ -83,11 +85,13 @@ func (m *machine) prepare(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if m.dir, err = os.MkdirTemp("", "harmony-vm-"); err != nil {
-		return err
+	fd, err := unix.MemfdCreate("initial root", unix.MFD_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("initial root: %w", err)
 	}
+	m.root = os.NewFile(uintptr(fd), "initial root")
 	if err := m.writeRoot(s); err != nil {
-		return errors.Join(fmt.Errorf("initial root: %w", err), os.RemoveAll(m.dir))
+		return errors.Join(fmt.Errorf("initial root: %w", err), m.root.Close())
 	}
 	return nil
 }
@@ -114,17 +118,9 @@ func (m *machine) spec(args []string) (spec, error) {
 	return s, nil
 }
 
-func (m *machine) initrd() string    { return filepath.Join(m.dir, "initrd") }
-func (m *machine) kernelLog() string { return filepath.Join(m.dir, "kernel.log") }
-
 // writeRoot writes the initial root: this program as its init, the modules,
-// and the spec, which holds the environment and is therefore nobody else's.
+// and the spec.
 func (m *machine) writeRoot(s spec) error {
-	file, err := os.OpenFile(m.initrd(), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
 	self, err := staticSelf()
 	if err != nil {
 		return err
@@ -133,7 +129,7 @@ func (m *machine) writeRoot(s spec) error {
 	if err != nil {
 		return err
 	}
-	root := newCPIO(file)
+	root := newCPIO(m.root)
 	for _, dir := range []string{"/dev", "/proc", "/sys", "/modules", "/host", "/memory", "/root"} {
 		root.add(dir, cpioDir, nil)
 	}
@@ -146,7 +142,7 @@ func (m *machine) writeRoot(s spec) error {
 		}
 		root.add(s.Boot[i], cpioFile, data)
 	}
-	return errors.Join(root.close(), file.Close())
+	return root.close()
 }
 
 // staticSelf returns this program, which must be able to run without files.
@@ -235,9 +231,8 @@ func (m *machine) explain(err error) error {
 	if m.said.Len() > 0 {
 		err = fmt.Errorf("%w; QEMU said: %s", err, bytes.TrimSpace(m.said.Bytes()))
 	}
-	const tail = 4000
-	if said, readErr := os.ReadFile(m.kernelLog()); readErr == nil && len(said) > 0 {
-		err = fmt.Errorf("%w; its kernel said last:\n%s", err, said[max(0, len(said)-tail):])
+	if len(m.console) > 0 {
+		err = fmt.Errorf("%w; its kernel said last:\n%s", err, m.console)
 	}
 	return err
 }
@@ -255,7 +250,9 @@ func (m *machine) start() error {
 		return fmt.Errorf("start the machine: %w", err)
 	}
 	for _, f := range m.qemu.ExtraFiles {
-		f.Close() // QEMU's now; if it stayed open, its other end would never end
+		if f != m.root {
+			f.Close() // QEMU's now; if it stayed open, its other end would never end
+		}
 	}
 	return nil
 }
@@ -263,7 +260,7 @@ func (m *machine) start() error {
 // connect gives QEMU one end of a socket for each port, from descriptor 3 on,
 // and joins the other ends with our own streams.
 func (m *machine) connect() error {
-	for _, port := range ports {
+	for _, port := range sockets() {
 		ours, theirs, err := socketPair(port)
 		if err != nil {
 			return err
@@ -279,8 +276,11 @@ func (m *machine) connect() error {
 			m.copy(os.Stdout, ours)
 		case "stderr":
 			m.copy(os.Stderr, ours)
+		case "console":
+			m.copy(&m.console, ours)
 		}
 	}
+	m.qemu.ExtraFiles = append(m.qemu.ExtraFiles, m.root)
 	return nil
 }
 
@@ -299,7 +299,7 @@ func (m *machine) feed(to *os.File) {
 }
 
 // copy forwards an output until QEMU ends.
-func (m *machine) copy(to, from *os.File) {
+func (m *machine) copy(to io.Writer, from *os.File) {
 	m.copies.Go(func() {
 		if _, err := io.Copy(to, from); err != nil {
 			m.log.Warn("output is lost", "stream", from.Name(), "err", err)
@@ -328,9 +328,9 @@ func (m *machine) args() []string {
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-smp", strconv.Itoa(m.cpus), "-m", strconv.Itoa(m.memory),
-		"-kernel", m.kernel.image, "-initrd", m.initrd(),
+		"-kernel", m.kernel.image, "-initrd", descriptor(len(sockets())),
 		"-append", "console=ttyS0 rdinit=" + guestInit + " quiet panic=-1 mitigations=off nokaslr audit=0 apparmor=0",
-		"-serial", "file:" + m.kernelLog(),
+		"-serial", "chardev:console",
 		"-device", "virtio-serial-pci",
 		"-device", "virtio-rng-pci",
 		"-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
@@ -343,10 +343,30 @@ func (m *machine) args() []string {
 	for i, out := range m.outs {
 		args = append(args, "-virtfs", fmt.Sprintf("local,path=%s,mount_tag=out%d,security_model=none,multidevs=remap", comma(out), i))
 	}
+	for i, port := range sockets() {
+		args = append(args, "-chardev", fmt.Sprintf("socket,id=%s,fd=%d", port, firstFD+i))
+	}
 	for i, port := range ports {
-		args = append(args,
-			"-chardev", fmt.Sprintf("socket,id=%s,fd=%d", port, 3+i),
-			"-device", fmt.Sprintf("virtserialport,chardev=%s,nr=%d,name=%s", port, 1+i, port))
+		args = append(args, "-device", fmt.Sprintf("virtserialport,chardev=%s,nr=%d,name=%s", port, 1+i, port))
 	}
 	return args
+}
+
+// firstFD is the descriptor of the first of ExtraFiles.
+const firstFD = 3
+
+// descriptor is the path of one of ExtraFiles.
+func descriptor(i int) string { return fmt.Sprintf("/dev/fd/%d", firstFD+i) }
+
+// sockets names what QEMU has sockets for: the ports and the kernel's console.
+func sockets() []string { return append(slices.Clone(ports), "console") }
+
+// tail keeps the last that is written to it.
+type tail []byte
+
+func (t *tail) Write(p []byte) (int, error) {
+	const keep = 4000
+	*t = append(*t, p...)
+	*t = (*t)[max(0, len(*t)-keep):]
+	return len(p), nil
 }
