@@ -20,13 +20,14 @@ const module = "harmony"
 // but nothing else may import them.
 var imports = map[string]string{
 	"api/v1alpha1":      "",
+	"runfile":           "",
 	"vrrp":              "",
-	"vrrp/vip":          "vrrp",
-	"ipvs":              "",
+	"vrrp/vip":          "vrrp runfile",
+	"ipvs":              "runfile",
 	"nft":               "",
 	"check":             "",
-	"nginxconf":         "",
-	"source":            "api/v1alpha1",
+	"nginxconf":         "runfile",
+	"source":            "api/v1alpha1 runfile",
 	"source/folder":     "api/v1alpha1 source",
 	"source/kube":       "api/v1alpha1 source",
 	"source/keepalived": "api/v1alpha1 source",
@@ -38,7 +39,7 @@ var imports = map[string]string{
 	"cluster/aci":       "api/v1alpha1",
 	"controller":        "api/v1alpha1 source cluster",
 	"agent": "api/v1alpha1 source source/folder source/kube source/keepalived ingress cluster cluster/gossip " +
-		"vrrp vrrp/vip ipvs nft check nginxconf",
+		"vrrp vrrp/vip ipvs nft check nginxconf runfile",
 	"cmd/harmony": "*",
 }
 

@@ -9,8 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
 	"golang.org/x/sys/unix"
+
+	"harmony/runfile"
 )
 
 // DefaultRunDir is where an agent keeps its state when --run-dir is not given.
@@ -58,15 +59,14 @@ func (d RunDir) Lock() (io.Closer, error) {
 // readJSON fills v from a file of at most 1 MiB. An absent file leaves v as it
 // is and is no error.
 func readJSON(path string, v any) error {
-	f, err := os.Open(path)
+	data, err := runfile.Read(path, 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if err := json.NewDecoder(io.LimitReader(f, 1<<20)).Decode(v); err != nil {
+	if err := json.Unmarshal(data, v); err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
 	return nil
@@ -78,7 +78,7 @@ func writeJSON(path string, v any) error {
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", path, err)
 	}
-	if err := renameio.WriteFile(path, append(data, '\n'), 0o600); err != nil {
+	if err := runfile.Write(path, append(data, '\n')); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	return nil

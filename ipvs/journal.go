@@ -4,14 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"maps"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
+
+	"harmony/runfile"
 )
 
 const (
@@ -60,13 +60,12 @@ func openJournal(path, boot string, log *slog.Logger) *journal {
 }
 
 func readRecord(path string) (record, error) {
-	f, err := os.Open(path)
+	data, err := runfile.Read(path, journalLimit)
 	if err != nil {
 		return record{}, err
 	}
-	defer f.Close()
 	var r record
-	if err := json.NewDecoder(io.LimitReader(f, journalLimit)).Decode(&r); err != nil {
+	if err := json.Unmarshal(data, &r); err != nil {
 		return record{}, fmt.Errorf("decoding: %w", err)
 	}
 	if r.Version != journalVersion {
@@ -84,10 +83,8 @@ func (j *journal) ours() map[Key]bool {
 	return ours
 }
 
-// save makes the file hold the given services and settings, by a rename, with
-// mode 0600. It writes nothing if the file holds them already. There is no
-// fsync: what a power failure would take from the file, the reboot has taken
-// from the kernel as well.
+// save makes the file hold the given services and settings. It writes nothing
+// if the file holds them already.
 func (j *journal) save(services map[Key]bool, settings []Setting) error {
 	j.Services = slices.SortedFunc(maps.Keys(services), Key.compare)
 	j.Settings = settings
@@ -98,7 +95,7 @@ func (j *journal) save(services map[Key]bool, settings []Setting) error {
 	if err != nil {
 		return fmt.Errorf("encoding ipvs journal: %w", err)
 	}
-	if err := replaceFile(j.path, append(data, '\n')); err != nil {
+	if err := runfile.Write(j.path, append(data, '\n')); err != nil {
 		return fmt.Errorf("writing ipvs journal: %w", err)
 	}
 	saved := j.record
@@ -111,24 +108,6 @@ func (j *journal) remove() error {
 	j.Services, j.Settings, j.saved = nil, nil, nil
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing ipvs journal: %w", err)
-	}
-	return nil
-}
-
-// replaceFile writes a file so that a reader sees the old or the new content,
-// never a part. os.CreateTemp's mode is 0600.
-func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"harmony/runfile"
 )
 
 // Titles that NGINX gives its processes (src/os/unix/ngx_process_cycle.c).
@@ -35,7 +37,7 @@ func (l layout) masters() []int {
 // connections. They are in its process group, which start made, and no process
 // gets the id of a group that has members.
 func (l layout) orphans() []int {
-	text, err := readBounded(l.pidFile(), 32)
+	text, err := runfile.Read(l.pidFile(), 32)
 	if err != nil {
 		return nil
 	}
@@ -68,7 +70,7 @@ func processes(which func(pid int) bool) []int {
 }
 
 func titleOf(pid int) string {
-	line, err := readBounded(fmt.Sprintf("/proc/%d/cmdline", pid), maxMessage)
+	line, err := runfile.Read(fmt.Sprintf("/proc/%d/cmdline", pid), maxMessage)
 	if err != nil {
 		return ""
 	}
@@ -124,7 +126,7 @@ func (m *master) replaced() bool {
 // workers returns the master's worker processes that take connections. It is
 // empty where the kernel does not list children.
 func (m *master) workers() []int {
-	list, err := readBounded(fmt.Sprintf("/proc/%d/task/%d/children", m.process.Pid, m.process.Pid), maxMessage)
+	list, err := runfile.Read(fmt.Sprintf("/proc/%d/task/%d/children", m.process.Pid, m.process.Pid), maxMessage)
 	if err != nil {
 		return nil
 	}

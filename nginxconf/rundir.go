@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"harmony/runfile"
 )
 
 // maxDesired bounds what is read from the run directory.
@@ -91,7 +92,7 @@ func ReadStatus(runDir string) (Status, error) {
 // readJSON is strict: a field from a newer worker is refused rather than
 // ignored, since it may be one that protects something.
 func readJSON(file string, into any) error {
-	data, err := readBounded(file, maxDesired)
+	data, err := runfile.Read(file, maxDesired)
 	if err != nil {
 		return err
 	}
@@ -111,38 +112,12 @@ func writeJSON(file string, v any) error {
 	return writeFile(file, data)
 }
 
-func readBounded(file string, limit int64) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%s is larger than %d bytes", filepath.Base(file), limit)
-	}
-	return data, err
-}
-
-// writeFile puts data in place atomically, mode 0600, unless it is there already.
-func writeFile(file string, data []byte) (err error) {
-	if old, err := readBounded(file, int64(len(data))); err == nil && bytes.Equal(old, data) {
+// writeFile is runfile.Write, unless data is there already.
+func writeFile(file string, data []byte) error {
+	if old, err := runfile.Read(file, int64(len(data))); err == nil && bytes.Equal(old, data) {
 		return nil
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), file)
+	return runfile.Write(file, data)
 }
 
 // writeOutput writes the files of a configuration, and its main file as next.conf.

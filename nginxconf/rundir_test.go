@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"harmony/runfile"
 )
 
 func TestWriteDesired(t *testing.T) {
@@ -59,7 +61,7 @@ func TestReadIsStrictAndBounded(t *testing.T) {
 			t.Errorf("%s is read", text)
 		}
 	}
-	if _, err := readBounded(file, 3); err == nil {
+	if _, err := runfile.Read(file, 3); err == nil {
 		t.Error("more than the bound is read")
 	}
 	if _, err := ReadStatus(t.TempDir()); !errors.Is(err, fs.ErrNotExist) {

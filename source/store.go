@@ -4,10 +4,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
+
+	"harmony/runfile"
 )
 
 const (
@@ -52,51 +52,27 @@ func (st Store) Save(s Snapshot) error {
 	if len(data) > storeMost {
 		return fmt.Errorf("saving the snapshot: it has %d bytes, more than %d", len(data), storeMost)
 	}
-	if err := st.write(data); err != nil {
+	if err := runfile.Write(filepath.Join(st.dir, storeName), data); err != nil {
 		return fmt.Errorf("saving the snapshot: %w", err)
 	}
 	return nil
-}
-
-func (st Store) write(data []byte) (err error) {
-	f, err := os.CreateTemp(st.dir, storeName+".*") // 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(f.Name()))
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(st.dir, storeName))
 }
 
 // Load returns the kept Snapshot, or an empty one if none was ever saved. With
 // an error, such as for a file that is damaged or of another version, the
 // Snapshot is empty too: go on without.
 func (st Store) Load() (Snapshot, error) {
-	f, err := os.Open(filepath.Join(st.dir, storeName))
+	path := filepath.Join(st.dir, storeName)
+	data, err := runfile.Read(path, storeMost)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Snapshot{}, nil
 	}
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("loading the snapshot: %w", err)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, storeMost+1))
-	if err != nil {
-		return Snapshot{}, fmt.Errorf("loading the snapshot: %w", err)
-	}
-	if len(data) > storeMost {
-		return Snapshot{}, fmt.Errorf("loading the snapshot: %s has more than %d bytes", f.Name(), storeMost)
-	}
 	s, err := decodeStored(data)
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("loading the snapshot from %s: %w", f.Name(), err)
+		return Snapshot{}, fmt.Errorf("loading the snapshot from %s: %w", path, err)
 	}
 	return s, nil
 }

@@ -25,7 +25,7 @@ const (
 	// request count as lost.
 	probeTimeout = time.Second
 	lossTimeout  = 3 * time.Second
-	clients     = 2 // that ask HTTPS, and as many TCP, side by side
+	clients      = 2 // that ask HTTPS, and as many TCP, side by side
 )
 
 // introduce shows who owns the addresses and why, in the agents' own words.

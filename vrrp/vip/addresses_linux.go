@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"harmony/runfile"
 	"harmony/vrrp"
 )
 
@@ -45,7 +46,7 @@ var _ vrrp.Actuator = (*Addresses)(nil)
 // caller calls Sweep, then Prepare, before any Add. It needs CAP_NET_ADMIN and
 // CAP_NET_RAW. The caller closes it.
 func New(o Options) (*Addresses, error) {
-	boot, err := bootID()
+	boot, err := runfile.BootID()
 	if err != nil {
 		return nil, err
 	}
@@ -290,7 +291,7 @@ func (a *Addresses) publish() error {
 	a.mu.Unlock()
 	data, err := json.Marshal(j)
 	if err == nil && !bytes.Equal(data, a.saved) {
-		if err = saveJournal(a.path, data); err == nil {
+		if err = runfile.Write(a.path, data); err == nil {
 			a.saved = data
 		}
 	}

@@ -1,13 +1,12 @@
 package vip
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
+
+	"harmony/runfile"
 )
 
 const (
@@ -67,15 +66,10 @@ func parseJournal(data []byte, boot string) (j journal, err error) {
 
 // loadJournal reads the journal at path. None is an empty one.
 func loadJournal(path, boot string) (journal, error) {
-	f, err := os.Open(path)
+	data, err := runfile.Read(path, journalLimit)
 	if errors.Is(err, fs.ErrNotExist) {
 		return journal{}, nil
 	}
-	if err != nil {
-		return journal{}, fmt.Errorf("address journal: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, journalLimit))
 	if err != nil {
 		return journal{}, fmt.Errorf("address journal: %w", err)
 	}
@@ -84,27 +78,4 @@ func loadJournal(path, boot string) (journal, error) {
 		return journal{}, fmt.Errorf("address journal %s: %w", path, err)
 	}
 	return j, nil
-}
-
-// saveJournal makes data the file at path, readable by us only, whole or not
-// at all.
-func saveJournal(path string, data []byte) error {
-	fresh := path + ".new"
-	err := os.WriteFile(fresh, data, 0o600)
-	if err == nil {
-		err = os.Rename(fresh, path)
-	}
-	if err != nil {
-		return fmt.Errorf("address journal: %w", err)
-	}
-	return nil
-}
-
-// bootID names the life of this machine's kernel.
-func bootID() (string, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "", fmt.Errorf("boot id: %w", err)
-	}
-	return string(bytes.TrimSpace(id)), nil
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"harmony/runfile"
 )
 
 var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
@@ -56,7 +58,7 @@ func TestJournalFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second one replaces
-		if err := saveJournal(path, data); err != nil {
+		if err := runfile.Write(path, data); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,7 +69,7 @@ func TestJournalFile(t *testing.T) {
 	if diff := cmp.Diff(l.journal("this"), got, comparePrefixes); diff != "" || err != nil {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}
-	if err := saveJournal(filepath.Join(path, "x"), data); err == nil {
+	if err := runfile.Write(filepath.Join(path, "x"), data); err == nil {
 		t.Error("no error for a folder that is not there")
 	}
 }
