@@ -11,6 +11,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -145,15 +147,17 @@ func tryAll(ctx context.Context, mutants []mutant, parallel int) []verdict {
 	return verdicts
 }
 
-// table prints the verdicts and returns how many mutants were not caught.
+// table prints the verdicts, the bad ones last, and returns how many mutants
+// were not caught.
 func table(w io.Writer, verdicts []verdict) (int, error) {
+	slices.SortStableFunc(verdicts, func(a, b verdict) int {
+		return cmp.Compare(badness(a), badness(b))
+	})
 	bad := 0
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "PACKAGE\tMUTANT\tVERDICT\tBY\tTIME")
 	for _, v := range verdicts {
-		if v.outcome != caught {
-			bad++
-		}
+		bad += badness(v)
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%.1fs\n", v.pkg, v.name, v.outcome, v.detail, v.took.Seconds())
 	}
 	if err := tw.Flush(); err != nil {
@@ -161,4 +165,12 @@ func table(w io.Writer, verdicts []verdict) (int, error) {
 	}
 	_, err := fmt.Fprintf(w, "%d mutants, %d caught, %d not\n", len(verdicts), len(verdicts)-bad, bad)
 	return bad, err
+}
+
+// badness is 1 for a verdict that must not be.
+func badness(v verdict) int {
+	if v.outcome == caught {
+		return 0
+	}
+	return 1
 }
