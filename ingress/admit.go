@@ -1,29 +1,21 @@
 package ingress
 
 import (
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"harmony/nginxconf"
 	"harmony/source"
 )
 
 // annotationPrefix is where ingress-nginx has its annotations.
 const annotationPrefix = "nginx.ingress.kubernetes.io/"
-
-// maxPath is the longest path accepted, in bytes. NGINX takes no word of its
-// configuration above 4096.
-const maxPath = 1024
 
 // admit judges the Ingress on its own, whatever kube-apiserver may have
 // accepted: a value that goes into NGINX's configuration is checked here first.
@@ -134,54 +126,9 @@ func (q *request) path(field string, p *networkingv1.HTTPIngressPath) {
 		q.Refuse(field+".pathType", source.CodeInvalid, "must be Exact, Prefix or ImplementationSpecific, not %s", source.Quote(string(*p.PathType)))
 		return
 	}
-	if _, err := decodePath(p.Path); err != nil {
+	if _, err := nginxconf.DecodePath(p.Path); err != nil {
 		q.Refuse(field+".path", source.CodeInvalid, "%s %s", source.Quote(p.Path), err)
 	}
-}
-
-// decodePath returns a path as NGINX compares it: without percent escapes. It
-// refuses what is not plainly a path (RFC 3986 §3.3) and what could never match,
-// because NGINX resolves such paths in requests first.
-func decodePath(path string) (string, error) {
-	switch {
-	case len(path) > maxPath:
-		return "", fmt.Errorf("is longer than %d bytes", maxPath)
-	case !strings.HasPrefix(path, "/"):
-		return "", errors.New(`must start with "/"`)
-	case strings.Contains(strings.ToLower(path), "%2f"):
-		return "", errors.New("holds an escaped slash")
-	}
-	decoded, err := url.PathUnescape(path)
-	if err != nil || !utf8.ValidString(decoded) {
-		return "", errors.New("holds a broken percent escape, or is not UTF-8")
-	}
-	for _, bad := range []func(rune) bool{unicode.IsControl, notInPath} { // the worst first
-		if i := strings.IndexFunc(decoded, bad); i >= 0 {
-			r, _ := utf8.DecodeRuneInString(decoded[i:])
-			return "", fmt.Errorf("holds %q, which a path may not", r)
-		}
-	}
-	if strings.Contains(path, " ") {
-		return "", errors.New("holds a space: write %20")
-	}
-	for element := range strings.SplitSeq(strings.TrimSuffix(decoded[1:], "/"), "/") {
-		if decoded != "/" && (element == "" || element == "." || element == "..") {
-			return "", errors.New(`holds "//", "/./" or "/../"`)
-		}
-	}
-	return decoded, nil
-}
-
-// notInPath accepts letters, digits and the punctuation of RFC 3986 paths, but
-// not what means something to NGINX: quotes, "$", ";", braces, backslash.
-func notInPath(r rune) bool {
-	switch {
-	case r >= utf8.RuneSelf:
-		return !unicode.IsGraphic(r) || unicode.IsSpace(r)
-	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
-		return false
-	}
-	return !strings.ContainsRune("/-._~!&()*+,=:@ ", r)
 }
 
 func (q *request) backend(field string, b *networkingv1.IngressBackend) {

@@ -327,7 +327,7 @@ func TestRefused(t *testing.T) {
 
 func TestPathsAccepted(t *testing.T) {
 	for _, p := range []string{"/", "/x", "/x/", "/a-b.c_d~e", "/.well-known/acme-challenge/", "/a%20b", "/caf%C3%A9", "/café", "/v1:batch", "/a,b=c&d@e!f", "/..."} {
-		if _, err := decodePath(p); err != nil {
+		if _, err := nginxconf.DecodePath(p); err != nil {
 			t.Errorf("%q: %v", p, err)
 		}
 	}

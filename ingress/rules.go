@@ -73,7 +73,7 @@ func hosts(ing *networkingv1.Ingress) []string {
 // claim gives l its place in the site, unless an Ingress before has it. Asking
 // for the same again is no problem.
 func (st *site) claim(q *request, field string, l nginxconf.Location) {
-	decoded, err := decodePath(l.Path)
+	decoded, err := nginxconf.DecodePath(l.Path)
 	if err != nil { // admitted paths have none
 		q.Refuse(field, source.CodeInvalid, "%s", err)
 		return

@@ -27,7 +27,10 @@ func routes(locations []Location) (map[place]Location, []Fault) {
 	out := make(map[place]Location, 2*len(sorted))
 	var faults []Fault
 	for _, l := range sorted {
-		path, err := cleanPath(l.Path)
+		path, err := DecodePath(l.Path)
+		if err != nil {
+			err = fmt.Errorf("path %.100q %w", l.Path, err)
+		}
 		if err == nil && l.Match > Exact {
 			err = fmt.Errorf("path %q: match %d does not exist", l.Path, l.Match)
 		}
