@@ -4,6 +4,7 @@ SHELL   := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
+ROOT    := $(if $(filter 0,$(shell id -u)),,sudo)
 TOOL    := go tool -modfile=tools/go.mod
 
 # The kernel of the virtual machine is kept here.
@@ -79,7 +80,7 @@ bench: bin/harmony bin/vm ## Measure beside the peers, and print a table
 	tools/deps test
 	mkdir -p bench/results
 	$(STATIC) -o bin/bench ./bench/failover
-	$(VM) -out bench/results bin/bench
+	$(ROOT) bin/bench -raw bench/results
 
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants

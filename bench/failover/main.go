@@ -89,17 +89,18 @@ func run(ctx context.Context) error {
 		return err
 	}
 	var all []sample
+	var rests []rest
 	for _, advert := range o.adverts {
-		got, err := measure(ctx, o, advert)
+		got, still, err := measure(ctx, o, advert)
 		if err != nil {
 			return err
 		}
-		all = append(all, got...)
+		all, rests = append(all, got...), append(rests, still...)
 	}
 	if err := writeRaw(o.raw, all); err != nil {
 		return err
 	}
-	red := report(o, all)
+	red := append(report(o, all), reportRest(rests)...)
 	switch {
 	case o.control && len(red) == 0:
 		return errors.New("the control did not go red: this bench cannot tell good from bad")
@@ -110,29 +111,37 @@ func run(ctx context.Context) error {
 }
 
 // measure runs all events at one advert interval, the peers in turn.
-func measure(ctx context.Context, o options, advert time.Duration) ([]sample, error) {
+func measure(ctx context.Context, o options, advert time.Duration) ([]sample, []rest, error) {
 	var pairs []*pair
 	for _, make := range []func(time.Duration) peer{o.newHarmony, newKeepalived} {
 		p, err := newPair(ctx, make(advert), advert)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		defer p.close()
 		pairs = append(pairs, p)
 	}
 	var out []sample
+	var rests []rest
+	for _, p := range pairs {
+		r, err := p.rest(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		rests = append(rests, r...)
+	}
 	for _, event := range o.events {
 		for i := range o.runs {
 			for _, p := range pairs {
 				s, err := p.measure(ctx, event)
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s at %s, run %d: %w", p.peer.name(), event, advert, i+1, err)
+					return nil, nil, fmt.Errorf("%s, %s at %s, run %d: %w", p.peer.name(), event, advert, i+1, err)
 				}
 				out = append(out, s)
 			}
 		}
 	}
-	return out, nil
+	return out, rests, nil
 }
 
 // phase is a random wait, so that events hit the adverts at any point.

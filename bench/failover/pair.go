@@ -43,6 +43,7 @@ type pair struct {
 	sw     *lab.Switch
 	a, b   *lab.Node
 	procA  *exec.Cmd
+	procB  *exec.Cmd
 	endA   chan struct{} // closed when procA has ended
 	load   *probe.Load
 }
@@ -79,11 +80,10 @@ func newPair(ctx context.Context, p peer, advert time.Duration) (_ *pair, err er
 	if err := pr.startA(ctx); err != nil {
 		return nil, err
 	}
-	procB, err := pr.start(ctx, pr.b, "B", backupPriority)
-	if err != nil {
+	if pr.procB, err = pr.start(ctx, pr.b, "B", backupPriority); err != nil {
 		return nil, err
 	}
-	go func() { _ = procB.Wait() }() // ends with the switch
+	go func() { _ = pr.procB.Wait() }() // ends with the switch
 	pr.load, err = probe.Start(ctx, client, probe.Spec{Role: "udp", Target: target, Interval: time.Millisecond, Timeout: time.Second})
 	return pr, err
 }
@@ -179,21 +179,8 @@ func (p *pair) killA() error {
 	return syscall.Kill(pid, syscall.SIGKILL)
 }
 
+// children are the processes that any thread of pid has started.
 func children(pid int) (pids []int) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
-	if err != nil {
-		return allChildren(pid)
-	}
-	for _, f := range strings.Fields(string(data)) {
-		if n, err := strconv.Atoi(f); err == nil {
-			pids = append(pids, n)
-		}
-	}
-	return append(pids, allChildren(pid)...)
-}
-
-// allChildren looks through every process: a child of any thread of pid.
-func allChildren(pid int) (pids []int) {
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, path := range stats {
 		data, err := os.ReadFile(path)
