@@ -61,14 +61,14 @@ func newPair(ctx context.Context, p peer, advert time.Duration) (_ *pair, err er
 			err = errors.Join(err, pr.sw.Close())
 		}
 	}()
-	client, err := pr.sw.Attach(ctx, "client", "10.91.0.9/24")
+	client, err := pr.sw.Attach(ctx, p.name()[:1]+"-client", "10.91.0.9/24")
 	if err != nil {
 		return nil, err
 	}
-	if pr.a, err = pr.sw.Attach(ctx, "A", "10.91.0.1/24"); err != nil {
+	if pr.a, err = pr.sw.Attach(ctx, p.name()[:1]+"-A", "10.91.0.1/24"); err != nil {
 		return nil, err
 	}
-	if pr.b, err = pr.sw.Attach(ctx, "B", "10.91.0.2/24"); err != nil {
+	if pr.b, err = pr.sw.Attach(ctx, p.name()[:1]+"-B", "10.91.0.2/24"); err != nil {
 		return nil, err
 	}
 	target := netip.AddrPortFrom(vip, echoPort).String()
