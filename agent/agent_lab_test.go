@@ -97,10 +97,11 @@ func (h *host) start() {
 	if err := h.node.Start(h.cmd); err != nil {
 		h.t.Fatal(err)
 	}
-	h.exited = make(chan struct{})
+	cmd, exited := h.cmd, make(chan struct{})
+	h.exited = exited
 	go func() { // ends with the process
-		defer close(h.exited)
-		h.err = h.cmd.Wait()
+		defer close(exited)
+		h.err = cmd.Wait()
 	}()
 }
 

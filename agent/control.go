@@ -59,7 +59,7 @@ func Ask(ctx context.Context, dir RunDir, req Request) (Response, error) {
 		return resp, fmt.Errorf("%w at %s: %w", ErrNoAgent, dir, err)
 	}
 	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) }) // what it interrupts tells
 	defer stop()
 	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
 		return resp, fmt.Errorf("asking the agent: %w", err)
@@ -121,16 +121,27 @@ func (c *control) accept(ctx context.Context, answer func(context.Context, Reque
 			defer conn.Close()
 			stop := context.AfterFunc(ctx, func() { conn.Close() })
 			defer stop()
-			conn.SetReadDeadline(time.Now().Add(requestTimeout))
-			var req Request
-			if err := json.NewDecoder(io.LimitReader(conn, maxRequest)).Decode(&req); err != nil {
-				log.Warn("control request not understood", "err", err)
-				return
+			if err := serveOne(ctx, conn, answer); err != nil {
+				log.Warn("control request failed", "err", err)
 			}
-			conn.SetWriteDeadline(time.Now().Add(answerTimeout))
-			json.NewEncoder(conn).Encode(answer(ctx, req))
 		}()
 	}
+}
+
+// serveOne reads one request and writes its answer.
+func serveOne(ctx context.Context, conn net.Conn, answer func(context.Context, Request) Response) error {
+	if err := conn.SetReadDeadline(time.Now().Add(requestTimeout)); err != nil {
+		return err
+	}
+	var req Request
+	if err := json.NewDecoder(io.LimitReader(conn, maxRequest)).Decode(&req); err != nil {
+		return fmt.Errorf("reading the request: %w", err)
+	}
+	resp := answer(ctx, req)
+	if err := conn.SetWriteDeadline(time.Now().Add(answerTimeout)); err != nil {
+		return err
+	}
+	return json.NewEncoder(conn).Encode(resp)
 }
 
 // close ends the socket and waits for requests under way, which it cancels.

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -17,8 +18,8 @@ func NotifySystemd(state string) error {
 	if err != nil {
 		return fmt.Errorf("notifying systemd: %w", err)
 	}
-	defer c.Close()
-	if _, err := c.Write([]byte(state)); err != nil {
+	_, err = c.Write([]byte(state))
+	if err := errors.Join(err, c.Close()); err != nil {
 		return fmt.Errorf("notifying systemd: %w", err)
 	}
 	return nil

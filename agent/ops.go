@@ -88,7 +88,9 @@ func opsHandler(o Options) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		enc.Encode(s)
+		if err := enc.Encode(s); err != nil {
+			o.Log.Debug("status not sent", "err", err) // the client has gone
+		}
 	})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
 		s, err := ask(r)

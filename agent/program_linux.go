@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,7 +81,7 @@ func logProblems(log *slog.Logger, before, now []source.Problem) {
 		if p.Severity == source.Warning {
 			level = slog.LevelWarn
 		}
-		log.Log(nil, level, "problem in the source", "problem", p.String(), "code", p.Code)
+		log.Log(context.Background(), level, "problem in the source", "problem", p.String(), "code", p.Code)
 	}
 	if len(before) > 0 && len(now) == 0 {
 		log.Info("no problems in the source any more")

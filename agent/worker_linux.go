@@ -260,7 +260,6 @@ func (w *worker) surrender() error {
 	if err != nil {
 		return fmt.Errorf("surrendering: %w", err)
 	}
-	defer vips.Close()
 	err = vrrp.Surrender(owned, vips, w.o.Log)
-	return errors.Join(ErrElectorGone, err, vips.Sweep(nil))
+	return errors.Join(ErrElectorGone, err, vips.Sweep(nil), vips.Close())
 }

@@ -345,7 +345,7 @@ func (d *demo) backendDies(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.held = d.out.check(w.Lost == 0 && w.By["tea-2"] > 0, "tea-2 takes its share again: %d of %d TCP requests, %d lost", w.By["tea-2"], w.Sent, w.Lost) && r.held
+	r.held = d.out.check(w.Lost == 0 && w.By["tea-2"] > 0, "tea-2 takes its share again: %d of %d TCP requests, %d lost; %v", w.By["tea-2"], w.Sent, w.Lost, w.By) && r.held
 	return nil
 }
 

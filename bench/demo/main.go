@@ -51,6 +51,8 @@ func run() int {
 	err = d.play(ctx)
 	if err != nil && !errors.Is(err, context.Canceled) {
 		out.failure(err)
+	}
+	if len(out.failed) > 0 {
 		d.tails()
 	}
 	if os.Getenv("KEEP") == "1" && ctx.Err() == nil {

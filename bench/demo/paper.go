@@ -75,7 +75,9 @@ func (p *paper) summary() bool {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.event, r.owner, round(u4.Dark), round(u6.Dark),
 			lost(probe.Window{Sent: u4.Sent + u6.Sent, Lost: u4.Lost + u6.Lost}), lost(r.windows["https"]), lost(r.windows["tcp"]), mark)
 	}
-	tw.Flush()
+	if err := tw.Flush(); err != nil {
+		p.failed = append(p.failed, err.Error())
+	}
 	if len(p.failed) > 0 {
 		fmt.Fprintf(p.w, "\n\x1b[31m%d did not hold:\x1b[0m\n  %s\n", len(p.failed), strings.Join(p.failed, "\n  "))
 		return false

@@ -184,7 +184,9 @@ func report(o options, all []sample) (red []string) {
 			}
 		}
 	}
-	tw.Flush()
+	if err := tw.Flush(); err != nil {
+		red = append(red, err.Error())
+	}
 	return red
 }
 

@@ -100,6 +100,8 @@ func reportRest(all []rest) (red []string) {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%.2f %%\t%d MB\t%s\n", r.advert, r.role, r.peer, 100*r.cpu, r.rss>>10, bar)
 	}
-	tw.Flush()
+	if err := tw.Flush(); err != nil {
+		red = append(red, err.Error())
+	}
 	return red
 }
