@@ -358,3 +358,24 @@ func TestLabHTTP(t *testing.T) {
 		t.Errorf("POST: %v, %v", resp, err)
 	}
 }
+
+func TestLabTakenPortHarmsNothingElse(t *testing.T) {
+	net := lab.New(t)
+	a := newHost(t, net, "a", "10.9.0.1/24", 150)
+	a.await("is ready", a.ready)
+	second := &host{t: t, node: a.node, dir: agent.RunDir(t.TempDir()), from: t.TempDir()}
+	second.write("router.yaml", strings.NewReplacer("vrid: 51", "vrid: 52", "10.9.0.100", "10.9.0.101", "fd09::100", "fd09::101").Replace(router(150)))
+	second.start()
+	t.Cleanup(func() {
+		_ = second.cmd.Process.Kill() // it may have ended
+		<-second.exited
+	})
+	second.await("says that the port is taken", func() bool {
+		s, err := second.status()
+		return err == nil && len(s.Worker.NotReady) == 1 && strings.Contains(s.Worker.NotReady[0], "address already in use")
+	})
+	second.await("owns its router all the same", func() bool {
+		s, err := second.status()
+		return err == nil && len(s.Election.Routers) == 2 && s.Election.Routers[0].State == vrrp.Master
+	})
+}

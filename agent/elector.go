@@ -82,8 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return errors.Join(err, e.engine.Stop(ctx))
 	}
-	e.loop(ctx)
-	err = e.stop()
+	err = errors.Join(e.loop(ctx), e.stop())
 	ctl.close()
 	return errors.Join(err, os.Remove(o.RunDir.Control()))
 }
@@ -118,8 +117,8 @@ func (e *elector) observe(vrrp.Transition) {
 	}
 }
 
-// loop owns the elector's state until ctx ends.
-func (e *elector) loop(ctx context.Context) {
+// loop owns the elector's state until ctx ends, or the engine by itself.
+func (e *elector) loop(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	reload := reloadSignals()
@@ -134,7 +133,9 @@ func (e *elector) loop(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case <-e.engine.Done():
+			return errors.New("the election has ended by itself; the log says why")
 		case f := <-e.ops:
 			f()
 		case m, ok := <-msgs:

@@ -103,21 +103,21 @@ func (w *worker) verdictChanged() {
 
 func (w *worker) run(parent context.Context) error {
 	ctx, cancel := context.WithCancel(parent)
-	changed, err := folder.Watch(ctx, w.o.From, w.o.Log)
-	if err != nil {
-		cancel()
-		return fmt.Errorf("watching %s: %w", w.o.From, err)
-	}
-	defer drain(changed) // until the watcher has ended
 	defer cancel()
+	changed, err := folder.Watch(ctx, w.o.From, w.o.Log)
+	w.fault("watch", err) // SIGHUP still reloads
+	if err == nil {
+		defer drain(changed) // until the watcher has ended
+		defer cancel()
+	}
 	if w.snapshot, err = w.store.Load(); err != nil {
 		w.o.Log.Error("the last good snapshot is lost", "err", err)
 	}
 	ops, err := serveOps(ctx, w.o)
-	if err != nil {
-		return err
+	w.fault("http", err) // the traffic matters more than its metrics
+	if err == nil {
+		defer ops.close()
 	}
-	defer ops.close()
 	w.reload()
 	beat, again := time.NewTicker(heartbeat), time.NewTicker(resync)
 	defer beat.Stop()

@@ -123,6 +123,10 @@ func (e *Engine) Status() []RouterStatus {
 	return list
 }
 
+// Done is closed when the engine has ended: by Stop, or because it could not go
+// on. Then the addresses are gone, as far as that was possible.
+func (e *Engine) Done() <-chan struct{} { return e.done }
+
 // Strays counts refused adverts that concern no router of ours.
 func (e *Engine) Strays() Drops {
 	var d Drops
