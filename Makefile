@@ -4,6 +4,8 @@ SHELL   := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
+# Where make bench leaves the fate of each event.
+RAW ?= bench/results
 ROOT    := $(if $(filter 0,$(shell id -u)),,sudo)
 TOOL    := go tool -modfile=tools/go.mod
 
@@ -78,9 +80,9 @@ export CMD
 
 bench: bin/harmony bin/vm ## Measure beside the peers, and print a table
 	tools/deps test
-	mkdir -p bench/results
+	mkdir -p $(RAW)
 	$(STATIC) -o bin/bench ./bench/failover
-	$(ROOT) bin/bench -raw bench/results
+	$(ROOT) bin/bench -raw $(RAW)
 
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants
@@ -96,7 +98,7 @@ fuzz: ## Fuzz every target for FUZZTIME each
 acceptance: ## Run everything, and keep the output in docs/acceptance
 	mkdir -p docs/acceptance
 	for target in check test fuzz demo bench; do \
-		$(MAKE) --no-print-directory $$target 2>&1 | tee docs/acceptance/$$target.txt; \
+		$(MAKE) --no-print-directory RAW=docs/acceptance $$target 2>&1 | tee docs/acceptance/$$target.txt; \
 	done
 
 clean: ## Remove what make has built or fetched
