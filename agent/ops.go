@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -52,55 +51,42 @@ func (s *ops) close() {
 }
 
 func opsHandler(o Options) http.Handler {
-	ask := func(r *http.Request) (*Status, error) {
-		ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
-		defer cancel()
-		resp, err := Ask(ctx, o.RunDir, Request{Command: "status"})
-		return resp.Status, err
-	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	process := prometheus.NewRegistry()
+	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		if _, err := ask(r); err != nil {
-			http.Error(w, "elector: "+err.Error(), http.StatusServiceUnavailable)
-			return
+	// with answers by what the agent says of itself now.
+	with := func(answer func(http.ResponseWriter, *http.Request, *Status)) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithTimeout(r.Context(), 3*time.Second)
+			defer cancel()
+			resp, err := Ask(ctx, o.RunDir, Request{Command: "status"})
+			if err != nil {
+				http.Error(w, "elector: "+err.Error(), http.StatusServiceUnavailable)
+				return
+			}
+			answer(w, r, resp.Status)
 		}
+	}
+	mux.HandleFunc("GET /healthz", with(func(w http.ResponseWriter, _ *http.Request, _ *Status) {
 		fmt.Fprintln(w, "ok")
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		s, err := ask(r)
-		switch {
-		case err != nil:
-			http.Error(w, "elector: "+err.Error(), http.StatusServiceUnavailable)
-		case !s.Worker.Ready:
+	}))
+	mux.HandleFunc("GET /readyz", with(func(w http.ResponseWriter, _ *http.Request, s *Status) {
+		if !s.Worker.Ready {
 			http.Error(w, "not ready: "+strings.Join(s.Worker.NotReady, "; "), http.StatusServiceUnavailable)
-		default:
-			fmt.Fprintln(w, "ready")
-		}
-	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
-		s, err := ask(r)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return
 		}
+		fmt.Fprintln(w, "ready")
+	}))
+	mux.HandleFunc("GET /status", with(func(w http.ResponseWriter, _ *http.Request, s *Status) {
 		w.Header().Set("Content-Type", "application/json")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(s); err != nil {
+		if err := WriteJSON(w, *s); err != nil {
 			o.Log.Debug("status not sent", "err", err) // the client has gone
 		}
-	})
-	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		s, err := ask(r)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
-			return
-		}
+	}))
+	mux.HandleFunc("GET /metrics", with(func(w http.ResponseWriter, r *http.Request, s *Status) {
 		now := prometheus.NewRegistry()
 		now.MustRegister(statusCollector{s})
-		promhttp.HandlerFor(prometheus.Gatherers{reg, now}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
-	})
+		promhttp.HandlerFor(prometheus.Gatherers{process, now}, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+	}))
 	return mux
 }

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/netip"
@@ -10,6 +11,13 @@ import (
 
 	"harmony/vrrp"
 )
+
+// WriteJSON renders a Status for programs.
+func WriteJSON(w io.Writer, s Status) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(s)
+}
 
 // WriteTable renders a Status for people. wide adds counters and check errors.
 // now is used for ages only.

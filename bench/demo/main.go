@@ -6,7 +6,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -48,17 +47,20 @@ func run() int {
 		return 1
 	}
 	defer d.close()
-	err = d.play(ctx)
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err := d.play(ctx); err != nil {
+		if ctx.Err() != nil {
+			return 1 // interrupted: there is nothing to tell
+		}
 		out.failure(err)
 	}
 	if len(out.failed) > 0 {
 		d.tails()
 	}
-	if os.Getenv("KEEP") == "1" && ctx.Err() == nil {
+	held := out.summary()
+	if os.Getenv("KEEP") == "1" {
 		d.keep(ctx)
 	}
-	if err != nil || !out.summary() {
+	if !held {
 		return 1
 	}
 	return 0

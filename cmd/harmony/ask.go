@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -65,9 +64,7 @@ func statusCommand() *cobra.Command {
 
 func printStatus(w io.Writer, s agent.Status, format string) error {
 	if format == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
+		return agent.WriteJSON(w, s)
 	}
 	return agent.WriteTable(w, s, format == "wide", time.Now())
 }
