@@ -32,8 +32,8 @@ DIR_demo := bench/demo
 deps: ## Install what the tests need, from the distribution, and only what is missing
 	tools/deps test
 
-demo: bin/harmony bin/demo bin/vm ## Run the whole edge: three nodes, failovers under load (KEEP=1: keep it up)
-	tools/deps demo
+demo: bin/vm ## Run the whole edge: three nodes, failovers under load (KEEP=1: keep it up)
+	@{ tools/deps demo && $(VM) -fetch; } & deps=$$!; $(MAKE) --no-print-directory bin/harmony bin/demo; wait $$deps
 	$(VM) bin/demo
 
 test: deps bin/vm ## Run every test: unit, race, fuzz seeds, lab (and its virtual machine), mutants

@@ -95,6 +95,7 @@ func (d *demo) showRequests(ctx context.Context) error {
 
 // sample runs a probe until it has asked often enough to see every backend.
 func (d *demo) sample(ctx context.Context, spec probe.Spec) (probe.Window, error) {
+	spec.Interval /= 4
 	from := time.Now()
 	load, err := probe.Start(ctx, d.client, spec)
 	if err != nil {
@@ -104,7 +105,7 @@ func (d *demo) sample(ctx context.Context, spec probe.Spec) (probe.Window, error
 	var w probe.Window
 	err = d.poll(ctx, 15*time.Second, func() bool {
 		w = load.Window(spec.Role, from, time.Now())
-		return w.Sent >= 60
+		return w.Sent >= 36
 	})
 	return w, err
 }
@@ -158,7 +159,7 @@ func (d *demo) event(ctx context.Context, name string, do func() error, whole fu
 		return nil, err
 	}
 	to := time.Now()
-	if err := pause(ctx, lossTimeout+300*time.Millisecond); err != nil { // until the lost are known
+	if err := d.fates(ctx, to); err != nil {
 		return nil, err
 	}
 	r := row{event: name, held: true, owner: "-", windows: map[string]probe.Window{}}
@@ -170,6 +171,14 @@ func (d *demo) event(ctx context.Context, name string, do func() error, whole fu
 	}
 	d.out.rows = append(d.out.rows, r)
 	return &d.out.rows[len(d.out.rows)-1], nil
+}
+
+// fates waits until the fate of all that was sent before t is known.
+func (d *demo) fates(ctx context.Context, t time.Time) error {
+	if err := pause(ctx, time.Until(t.Add(probeTimeout+300*time.Millisecond))); err != nil {
+		return err
+	}
+	return d.poll(ctx, 2*lossTimeout, func() bool { return d.loads["https"].Settled(t) && d.loads["tcp"].Settled(t) })
 }
 
 // expect checks the darkness of both addresses and what it has cost.

@@ -143,7 +143,7 @@ func (s Spec) clients(ctx context.Context) error {
 			for {
 				at := time.Now()
 				by, err := get(ctx)
-				r := Result{Kind: s.Role, Start: at, Took: time.Since(at), By: by, Err: reason(err)}
+				r := Result{Kind: s.Role, Start: at, Took: time.Since(at), By: by, Err: reason(err), Client: i}
 				p.print(r)
 				time.Sleep(s.Interval - time.Since(at))
 			}

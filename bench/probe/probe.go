@@ -27,6 +27,8 @@ type Result struct {
 	Took  time.Duration `json:"d"`           // until it was answered; meaningless when lost
 	By    string        `json:"b,omitempty"` // who answered
 	Err   string        `json:"e,omitempty"` // why it was lost; "" means answered
+
+	Client int `json:"c,omitempty"` // who asked, of Spec.Clients
 }
 
 // Window summarises the requests of a span of time.
@@ -84,6 +86,8 @@ type Load struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 
+	clients int
+
 	mu      sync.Mutex // guards results
 	results []Result
 }
@@ -103,7 +107,7 @@ func Start(ctx context.Context, at Starter, spec Spec) (*Load, error) {
 		cancel()
 		return nil, fmt.Errorf("probe: %w", err)
 	}
-	l := &Load{cancel: cancel, done: make(chan struct{})}
+	l := &Load{cancel: cancel, done: make(chan struct{}), clients: spec.Clients}
 	go func() {
 		defer close(l.done)
 		l.read(out)
@@ -125,12 +129,26 @@ func (l *Load) read(out io.Reader) {
 	}
 }
 
-// Window summarises what has come in so far of one kind. Ask for a span that
-// ended more than a second ago, so that the lost are known to be lost.
+// Window summarises what has come in so far of one kind. Of UDP, ask for a span
+// that ended longer ago than Spec.Timeout; of others, for one that is Settled.
 func (l *Load) Window(kind string, from, to time.Time) Window {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return Summarise(l.results, kind, from, to)
+}
+
+// Settled says whether the fate of all that was sent before t is known: each
+// client, which asks one thing after the other, has asked since.
+func (l *Load) Settled(t time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	later := map[int]bool{}
+	for _, r := range l.results {
+		if !r.Start.Before(t) {
+			later[r.Client] = true
+		}
+	}
+	return len(later) >= max(1, l.clients)
 }
 
 // Results returns a copy of everything so far, for raw logs.

@@ -66,15 +66,7 @@ func boot(ctx context.Context, o options, args []string) (int, error) {
 
 // prepare gets the kernel and makes the initial root.
 func (m *machine) prepare(ctx context.Context, args []string) error {
-	cache := m.cache
-	if cache == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return fmt.Errorf("no folder for the kernel: %w", err)
-		}
-		cache = filepath.Join(user, "harmony", "vm")
-	}
-	cache, err := filepath.Abs(cache)
+	cache, err := m.cacheFolder()
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@
 //
 //	vm [flags] COMMAND [ARGUMENT...]     exit status, standard streams and terminal are the command's
 //	vm [flags]                           a shell
+//	vm -fetch                            nothing but get the kernel
 //	go test -exec vm ./ipvs              any package's tests
 //
 // It needs QEMU (KVM is used where it is), kmod, dpkg and apt, and fetches the
@@ -39,6 +40,31 @@ type options struct {
 	outs    paths
 	always  bool
 	verbose bool
+	fetch   bool
+}
+
+// cacheFolder is where the kernel is kept.
+func (o options) cacheFolder() (string, error) {
+	if o.cache != "" {
+		return filepath.Abs(o.cache)
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no folder for the kernel: %w", err)
+	}
+	return filepath.Join(user, "harmony", "vm"), nil
+}
+
+// fetchOnly gets the kernel, so that a later run need not wait for it.
+func fetchOnly(ctx context.Context, o options) (int, error) {
+	cache, err := o.cacheFolder()
+	if err == nil {
+		_, err = fetchKernel(ctx, cache)
+	}
+	if err != nil {
+		return exitVM, err
+	}
+	return 0, nil
 }
 
 // paths is a flag that may be repeated.
@@ -72,6 +98,7 @@ func run() (int, error) {
 	flag.Var(&o.outs, "out", "existing folder whose writes reach the host (repeatable)")
 	flag.BoolVar(&o.always, "always", false, "use the machine even if the running kernel has ip_vs")
 	flag.BoolVar(&o.verbose, "v", false, "say what is done, and when")
+	flag.BoolVar(&o.fetch, "fetch", false, "only get the kernel, where one is needed")
 	flag.Parse()
 
 	args := flag.Args()
@@ -79,6 +106,9 @@ func run() (int, error) {
 		args = []string{shell()}
 	}
 	if !o.always && hasIPVS() {
+		if o.fetch {
+			return 0, nil
+		}
 		return direct(args)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -87,6 +117,9 @@ func run() (int, error) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
+	}
+	if o.fetch {
+		return fetchOnly(ctx, o)
 	}
 	code, err := boot(ctx, o, args)
 	if err != nil {
