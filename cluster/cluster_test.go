@@ -116,8 +116,10 @@ func TestRouters(t *testing.T) {
 		{"bounds", router("a", "vrid: 255, priority: 255, advertInterval: 40950ms, preempt: {mode: Delay, delay: 1000s}"), []string{"a/IPv4 vrid 255 eth0 [10.0.0.100/24] priority 255 every 40.95s preempt 2 16m40s to []"}, nil},
 		{"lower bounds", router("a", "vrid: 1, priority: 1, advertInterval: 10ms, preempt: {mode: Never}"), []string{"a/IPv4 vrid 1 eth0 [10.0.0.100/24] priority 1 every 10ms preempt 1 0s to []"}, nil},
 		{"unicast", router("a", "addresses: [10.0.0.100/24, 'fd00::100/64'], transport: {mode: Unicast, peers: [10.0.0.2, 10.0.0.1, 'fd00::1']}"), []string{
-			"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 100 every 1s preempt 0 0s to [10.0.0.1 10.0.0.2]",
-			"a/IPv6 vrid 51 eth0 [fd00::100/64] priority 100 every 1s preempt 0 0s to [fd00::1]"}, nil},
+			"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 100 every 1s preempt 0 0s to [10.0.0.1 10.0.0.2] ttl 1",
+			"a/IPv6 vrid 51 eth0 [fd00::100/64] priority 100 every 1s preempt 0 0s to [fd00::1] ttl 1"}, nil},
+		{"unicast on the link", router("a", "transport: {mode: Unicast, peers: [10.0.0.1], minTTL: 255}"), []string{
+			"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 100 every 1s preempt 0 0s to [10.0.0.1] ttl 255"}, nil},
 		{"same VRID elsewhere", router("a", "") + router("b", "interface: eth1, addresses: [10.1.0.1]") + router("c", "addresses: ['fd00::1']"), []string{
 			"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 100 every 1s preempt 0 0s to []",
 			"b/IPv4 vrid 51 eth1 [10.1.0.1/32] priority 100 every 1s preempt 0 0s to []",
@@ -137,8 +139,12 @@ func TestRouters(t *testing.T) {
 			plan, _ := Plan(state, Facts{Node: "edge-1"})
 			var got []string
 			for _, r := range plan.Routers {
-				got = append(got, fmt.Sprintf("%s vrid %d %s %v priority %d every %s preempt %d %s to %v",
-					r.Key, r.VRID, r.Interface, r.Addresses, r.Priority.Effective(), r.AdvertInterval, r.Preempt, r.PreemptDelay, r.Unicast))
+				line := fmt.Sprintf("%s vrid %d %s %v priority %d every %s preempt %d %s to %v",
+					r.Key, r.VRID, r.Interface, r.Addresses, r.Priority.Effective(), r.AdvertInterval, r.Preempt, r.PreemptDelay, r.Unicast)
+				if r.MinTTL > 0 {
+					line += fmt.Sprint(" ttl ", r.MinTTL)
+				}
+				got = append(got, line)
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("routers (-want +got)\n%s", diff)
@@ -173,6 +179,8 @@ func TestRefused(t *testing.T) {
 		{"negative delay", router("a", "preempt: {mode: Delay, delay: -5s}"), "OutOfRange spec.preempt.delay"},
 		{"transport mode", router("a", "transport: {mode: Pigeon}"), "Invalid spec.transport.mode"},
 		{"peers without mode", router("a", "transport: {peers: [10.0.0.1]}"), "Invalid spec.transport.peers"},
+		{"ttl out of range", router("a", "transport: {mode: Unicast, peers: [10.0.0.1], minTTL: 256}"), "OutOfRange spec.transport.minTTL"},
+		{"ttl of multicast", router("a", "transport: {minTTL: 1}"), "Invalid spec.transport.minTTL"},
 		{"mode without peers", router("a", "transport: {mode: Unicast}"), "Required spec.transport.peers"},
 		{"no peers of a family", router("a", "addresses: [10.0.0.100, 'fd00::1'], transport: {mode: Unicast, peers: [10.0.0.1]}"), "Required spec.transport.peers"},
 		{"multicast peer", router("a", "transport: {mode: Unicast, peers: [10.0.0.1, 224.0.0.18]}"), "OutOfRange spec.transport.peers[1]"},

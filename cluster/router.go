@@ -42,6 +42,7 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	}
 	common.Preempt, common.PreemptDelay = preempt(r, spec.Preempt)
 	addresses, claims := addresses(r, spec.Addresses)
+	common.MinTTL = minTTL(r, spec.Transport)
 	peers := peers(r, spec.Transport, addresses)
 	var routers []Router
 	for _, family := range slices.Sorted(maps.Keys(addresses)) {
@@ -165,6 +166,21 @@ func peers(r *source.Report, t v1alpha1.Transport, addresses map[vrrp.Family][]n
 		slices.SortFunc(byFamily[family], netip.Addr.Compare)
 	}
 	return byFamily
+}
+
+// minTTL is vrrp.Router.MinTTL.
+func minTTL(r *source.Report, t v1alpha1.Transport) uint8 {
+	const field = "spec.transport.minTTL"
+	switch {
+	case t.Mode != v1alpha1.TransportUnicast && t.MinTTL != nil:
+		r.Refuse(field, source.CodeInvalid, "belongs to mode Unicast: adverts by multicast never cross a router")
+	case t.Mode == v1alpha1.TransportUnicast && t.MinTTL == nil:
+		return 1
+	case t.MinTTL != nil:
+		r.Range(field, *t.MinTTL, 1, 255)
+		return uint8(*t.MinTTL)
+	}
+	return 0
 }
 
 func familyOf(addr netip.Addr) vrrp.Family {

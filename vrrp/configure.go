@@ -198,6 +198,9 @@ func (n *Node) encode(r *router) {
 		to = []netip.Addr{group(r.Family)}
 	}
 	for _, dst := range to {
+		if dst == r.src {
+			continue // every node may list all of them
+		}
 		r.adverts = append(r.adverts, encode(r.Router, r.src, dst, r.Priority.Effective()))
 		r.releases = append(r.releases, encode(r.Router, r.src, dst, 0))
 	}

@@ -136,6 +136,7 @@ const (
 
 // Transport says how adverts travel.
 //
+// +kubebuilder:validation:XValidation:rule="!has(self.minTTL) || (has(self.mode) && self.mode == 'Unicast')",message="minTTL belongs to mode Unicast"
 // +kubebuilder:validation:XValidation:rule="has(self.peers) == (has(self.mode) && self.mode == 'Unicast')",message="peers belong to mode Unicast, and mode Unicast needs them"
 type Transport struct {
 	// Mode is Multicast (224.0.0.18 and ff02::12) or Unicast (to Peers).
@@ -154,6 +155,17 @@ type Transport struct {
 	// +kubebuilder:validation:MaxItems=255
 	// +listType=set
 	Peers []string `json:"peers,omitempty"`
+
+	// MinTTL is the least TTL (IPv6: hop limit) with which an advert of a peer
+	// is accepted; each router on the way takes one. 255 means that peers must
+	// be on the link. Only with mode Unicast, where the default is 1, any, as
+	// with keepalived, which sends IPv6 adverts with 64; Multicast is always
+	// 255.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=255
+	MinTTL *int32 `json:"minTTL,omitempty"`
 }
 
 // VirtualRouterList is a list of VirtualRouter objects.
