@@ -15,6 +15,11 @@ const (
 	announceRefresh = time.Minute           // for ever after: switches forget silent addresses in 5 minutes
 )
 
+// rivalSpacing is the least time between repairs of what rivals announce, so
+// that a spoofer cannot make us a storm. It is shorter than holdAfterLoss: a
+// rival that gives way still serves when the network hears us again.
+const rivalSpacing = 200 * time.Millisecond
+
 // schedule says when addresses are announced next.
 type schedule struct {
 	addrs []netip.Prefix // to announce in the two bursts; the refresh is for all

@@ -141,14 +141,26 @@ func (n *Node) prompt(r *router) {
 	}
 }
 
-// reassert repairs what a rival's announcements have done to the network.
+// reassert repairs what a rival's announcements have done to the network: at
+// once, or as soon as that may be, for the last word must be ours. A rival that
+// took over at the same moment announces itself until it hears us, and then
+// sends a last advert, which brings us here.
 func (n *Node) reassert(r *router, rival Peer) {
+	if n.due(r.rivalTellAt) {
+		r.rivalTellAt = n.now.Add(announceAgain)
+		r.counters.Rivals++
+		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority})
+	}
 	if !n.due(r.rivalAt) {
+		r.repairAt = r.rivalAt
 		return
 	}
-	r.rivalAt = n.now.Add(announceAgain)
-	r.counters.Rivals++
-	n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority})
+	n.repair(r)
+}
+
+// repair announces anew.
+func (n *Node) repair(r *router) {
+	r.rivalAt, r.repairAt = n.now.Add(rivalSpacing), time.Time{}
 	r.announce.restart(r.Addresses, n.now)
 	n.announce(r)
 }

@@ -27,10 +27,12 @@ type router struct {
 	preemptAt      time.Time     // PreemptDelay: from when on a lower priority is not accepted
 
 	// Master and Leaving
-	advertAt time.Time // next regular advert
-	promptAt time.Time // from when on we may answer an advert with an advert
-	rivalAt  time.Time // from when on a rival makes us announce again
-	leaveBy  time.Time // Leaving: until when we wait for a new owner
+	advertAt    time.Time // next regular advert
+	promptAt    time.Time // from when on we may answer an advert with an advert
+	rivalAt     time.Time // from when on a rival makes us announce again at once
+	repairAt    time.Time // when a rival that came earlier does
+	rivalTellAt time.Time // from when on a rival is told of again
+	leaveBy     time.Time // Leaving: until when we wait for a new owner
 
 	present   map[netip.Prefix]bool // addresses of ours that are on the interface
 	answering bool                  // and answer ARP and ND
@@ -80,7 +82,7 @@ func (r *router) deadline() time.Time {
 	case Backup:
 		return earliest(t, r.downAt())
 	case Master:
-		return earliest(t, r.advertAt)
+		return earliest(t, earliest(r.advertAt, r.repairAt))
 	case Leaving:
 		return earliest(t, r.leaveBy)
 	}
@@ -109,7 +111,10 @@ func (n *Node) tick(r *router) {
 	case r.state == Leaving && n.due(r.leaveBy):
 		n.nobodyTookOver(r)
 	}
-	if n.due(r.announce.at) {
+	switch {
+	case n.due(r.repairAt):
+		n.repair(r)
+	case n.due(r.announce.at):
 		n.announce(r)
 	}
 }
@@ -142,7 +147,7 @@ func (n *Node) change(r *router, to State, why Cause, text string) {
 	r.state, r.since, r.cause, r.text = to, n.now, why, text
 	r.counters.Transitions++
 	r.released, r.graced, r.preemptAt = false, false, time.Time{}
-	r.advertAt, r.leaveBy, r.announce = time.Time{}, time.Time{}, schedule{}
+	r.advertAt, r.repairAt, r.leaveBy, r.announce = time.Time{}, time.Time{}, time.Time{}, schedule{}
 }
 
 // start brings a router to life that has just been configured, or whose link
@@ -200,7 +205,8 @@ func (n *Node) becomeMaster(r *router, why Cause, text string) {
 	n.advertise(r)
 	r.advertAt = n.now.Add(r.AdvertInterval)
 	r.promptAt = n.now
-	r.rivalAt = r.advertAt // the node we took over from may still have an advert under way
+	r.rivalAt = n.now.Add(announceBurst * announceSpacing) // the first burst is under way
+	r.rivalTellAt = r.advertAt                             // the node we took over from may still have an advert under way
 }
 
 // becomeLeaving gives the addresses up, and serves on until somebody has them.
