@@ -202,7 +202,7 @@ func (d *demo) expectRequests(r *row, name string, allowed int) {
 // takeover is the protocol's own time to notice a silent owner: three adverts
 // and the skew of the next in line (RFC 9568 §6.1), plus slack.
 func (d *demo) takeover() time.Duration {
-	const advert, priority = 100 * time.Millisecond, 140
+	const advert, priority = 100 * time.Millisecond, 150
 	return 3*advert + (256-priority)*advert/256 + d.slack
 }
 

@@ -15,7 +15,7 @@ const picture = `
         │                    is on one of the edges at a time
    ═════╪══════════╤═══════════════╤═══════════════╤══════════ one switch
         │       edge-1          edge-2          edge-3
-        │      prio 150        prio 140        prio 130
+        │      prio 200        prio 150        prio 100
         │    agent + NGINX   agent + NGINX   agent + NGINX
    ═════╧══╤═════════╤═════════╤═════════╤═════════╤═════════╤
          tea-1     tea-2     tea-3   coffee-1  coffee-2  coffee-3
