@@ -217,11 +217,13 @@ func (d *demo) status(ctx context.Context, e *edge) (agent.Status, error) {
 }
 
 // settle waits until every agent is ready, every NGINX serves what is wanted,
-// and one node owns both addresses.
+// and the preferred node owns both addresses.
 func (d *demo) settle(ctx context.Context, limit time.Duration) error {
 	var why string
 	err := d.poll(ctx, limit, func() bool {
-		why = d.unsettled(ctx)
+		if why = d.unsettled(ctx); why == "" && d.owner() != d.edges[0] {
+			why = d.edges[0].name + ", which has the highest priority, does not own the addresses"
+		}
 		return why == ""
 	})
 	if err != nil {
