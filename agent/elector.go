@@ -51,6 +51,7 @@ type elector struct {
 	report   WorkerReport
 	waiters  []chan<- bool // who waits for the next report
 	restarts int
+	told     bool // systemd knows that we serve
 }
 
 // Run is the elector: it takes the run directory, cleans up after a previous
@@ -178,7 +179,8 @@ func (e *elector) heard(m toElector) {
 		e.apply()
 	}
 	if m.Report != nil {
-		if e.report.PID == 0 && e.restarts == 0 {
+		if !e.told {
+			e.told = true
 			e.serving()
 		}
 		e.report = *m.Report
