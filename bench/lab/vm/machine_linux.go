@@ -31,6 +31,7 @@ type machine struct {
 	options
 	log    *slog.Logger
 	kernel kernel
+	accel  []string // QEMU's flags for the processor
 	root   *os.File // the initial root, in memory, so that nothing is left of it
 	tty    bool
 
@@ -73,6 +74,7 @@ func (m *machine) prepare(ctx context.Context, args []string) error {
 	if m.kernel, err = fetchKernel(ctx, cache); err != nil {
 		return err
 	}
+	m.accel = accelerator(ctx, cache, m.kernel, m.log)
 	s, err := m.spec(args)
 	if err != nil {
 		return err
@@ -327,11 +329,7 @@ func (m *machine) args() []string {
 		"-device", "virtio-rng-pci",
 		"-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap",
 	}
-	if unix.Access("/dev/kvm", unix.R_OK|unix.W_OK) == nil {
-		args = append(args, "-accel", "kvm", "-cpu", "host")
-	} else {
-		args = append(args, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max")
-	}
+	args = append(args, m.accel...)
 	for i, out := range m.outs {
 		args = append(args, "-virtfs", fmt.Sprintf("local,path=%s,mount_tag=out%d,security_model=none,multidevs=remap", comma(out), i))
 	}

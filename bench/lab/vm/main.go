@@ -6,10 +6,10 @@
 //
 //	vm [flags] COMMAND [ARGUMENT...]     exit status, standard streams and terminal are the command's
 //	vm [flags]                           a shell
-//	vm -fetch                            nothing but get the kernel
+//	vm -fetch                            nothing but get the kernel and try KVM
 //	go test -exec vm ./ipvs              any package's tests
 //
-// It needs QEMU (KVM is used where it is), kmod, dpkg and apt, and fetches the
+// It needs QEMU (KVM is used where it works), kmod, dpkg and apt, and fetches the
 // kernel's package once into its cache, without installing it. It was tried on
 // Debian 12; Ubuntu's kernel packages are handled by the same code, untried.
 package main
@@ -19,6 +19,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -55,15 +56,17 @@ func (o options) cacheFolder() (string, error) {
 	return filepath.Join(user, "harmony", "vm"), nil
 }
 
-// fetchOnly gets the kernel, so that a later run need not wait for it.
+// fetchOnly gets the kernel and tries KVM, so that a later run need not wait.
 func fetchOnly(ctx context.Context, o options) (int, error) {
 	cache, err := o.cacheFolder()
-	if err == nil {
-		_, err = fetchKernel(ctx, cache)
-	}
 	if err != nil {
 		return exitVM, err
 	}
+	k, err := fetchKernel(ctx, cache)
+	if err != nil {
+		return exitVM, err
+	}
+	accelerator(ctx, cache, k, slog.New(slog.DiscardHandler))
 	return 0, nil
 }
 
@@ -98,7 +101,7 @@ func run() (int, error) {
 	flag.Var(&o.outs, "out", "existing folder whose writes reach the host (repeatable)")
 	flag.BoolVar(&o.always, "always", false, "use the machine even if the running kernel has ip_vs")
 	flag.BoolVar(&o.verbose, "v", false, "say what is done, and when")
-	flag.BoolVar(&o.fetch, "fetch", false, "only get the kernel, where one is needed")
+	flag.BoolVar(&o.fetch, "fetch", false, "only get the kernel and try KVM, where a machine is needed")
 	flag.Parse()
 
 	args := flag.Args()
