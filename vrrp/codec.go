@@ -25,9 +25,10 @@ const (
 	typeAdvert = 1
 	headerLen  = 8
 
-	// maxAdvertLen keeps an advert with its IP header within IPv6's minimum
-	// link MTU (RFC 8200 §5), so it is never fragmented.
-	maxAdvertLen = 1280 - 40
+	// maxPacketLen is IPv6's minimum link MTU (RFC 8200 §5): an advert of that
+	// length with its IP header is never fragmented.
+	maxPacketLen = 1280
+	headerIPv6   = 40
 	maxCount     = 255
 
 	centisecond = 10 * time.Millisecond
@@ -43,9 +44,14 @@ type Advert struct {
 }
 
 // fitting returns the addresses that one advert carries: the first 255, or
-// fewer where they would not fit a packet. The rest is excluded from it.
-func fitting(family Family, addrs []netip.Prefix) []netip.Addr {
-	n := min(len(addrs), maxCount, (maxAdvertLen-headerLen)/addrLen(family))
+// fewer where they would not fit a packet on a link with that MTU (0: not
+// known). The rest is excluded from it.
+func fitting(family Family, addrs []netip.Prefix, mtu int) []netip.Addr {
+	room := maxPacketLen
+	if mtu > 0 {
+		room = min(room, mtu)
+	}
+	n := min(len(addrs), maxCount, max(1, (room-headerIPv6-headerLen)/addrLen(family)))
 	fit := make([]netip.Addr, n)
 	for i := range fit {
 		fit[i] = addrs[i].Addr()

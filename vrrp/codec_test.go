@@ -171,7 +171,7 @@ func TestFitting(t *testing.T) {
 		return list
 	}
 	for f, want := range map[Family]int{IPv4: 255, IPv6: 77} {
-		got := fitting(f, many(f))
+		got := fitting(f, many(f), 0)
 		if len(got) != want {
 			t.Errorf("%v: want %d addresses, got %d", f, want, len(got))
 		}

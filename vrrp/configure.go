@@ -28,7 +28,7 @@ func (n *Node) configure(routers []Router) {
 		n.reconfigure(n.routers[i], w)
 	}
 	n.reindex()
-	n.refreshSources()
+	n.refresh()
 }
 
 // reconfigure gives a running router its new configuration and touches what
@@ -45,6 +45,7 @@ func (n *Node) reconfigure(r *router, w Router) {
 		return
 	}
 	r.Router = w
+	n.reprioritize()
 	n.encode(r)
 	n.readdress(r)
 	if r.state == Master {
@@ -52,7 +53,7 @@ func (n *Node) reconfigure(r *router, w Router) {
 	}
 }
 
-// restart ends what a router was on the wire; refreshSources starts it anew.
+// restart ends what a router was on the wire; refresh starts it anew.
 func (n *Node) restart(r *router, w Router) {
 	if r.state == Master {
 		n.release(r)
@@ -122,32 +123,6 @@ func split[T any](s []T, f func(T) bool) (yes, no []T) {
 	return yes, no
 }
 
-// refreshSources finds every router's source address again, and starts,
-// faults or revives those for which that makes a difference.
-func (n *Node) refreshSources() {
-	virtual := map[netip.Addr]bool{}
-	for _, r := range n.routers {
-		for _, p := range r.Addresses {
-			virtual[p.Addr()] = true
-		}
-	}
-	for _, r := range slices.Clone(n.routers) { // a router may stop
-		if src := source(r.Router, n.links[r.Interface], virtual); src != r.src {
-			r.src = src
-			n.encode(r)
-		}
-		fault, text := n.fault(r)
-		switch {
-		case r.state == Stopped:
-			n.start(r, Startup)
-		case fault != NoCause && r.state != Fault:
-			n.becomeFault(r, fault, text)
-		case fault == NoCause && r.state == Fault:
-			n.start(r, LinkUp)
-		}
-	}
-}
-
 // source is the address a router sends from, or the zero Addr when the link
 // has none for it. It is never a virtual one, which may be on another node a
 // moment later; only an address owner may have no other.
@@ -201,8 +176,8 @@ func (n *Node) encode(r *router) {
 		if dst == r.src {
 			continue // every node may list all of them
 		}
-		r.adverts = append(r.adverts, encode(r.Router, r.src, dst, r.Priority.Effective()))
-		r.releases = append(r.releases, encode(r.Router, r.src, dst, 0))
+		r.adverts = append(r.adverts, n.packet(r, dst, r.prio.Effective()))
+		r.releases = append(r.releases, n.packet(r, dst, 0))
 	}
 }
 
@@ -213,9 +188,12 @@ func group(f Family) netip.Addr {
 	return group6
 }
 
-// encode makes the packet with one priority for one destination. A valid
+// packet makes the advert with one priority for one destination. A valid
 // Router makes a valid advert.
-func encode(r Router, src, dst netip.Addr, priority uint8) Send {
-	a := Advert{VRID: r.VRID, Priority: priority, Interval: r.AdvertInterval, Addresses: fitting(r.Family, r.Addresses)}
-	return Send{Key: r.Key, Interface: r.Interface, Src: src, Dst: dst, Priority: priority, Packet: a.encode(src, dst)}
+func (n *Node) packet(r *router, dst netip.Addr, priority uint8) Send {
+	a := Advert{
+		VRID: r.VRID, Priority: priority, Interval: r.AdvertInterval,
+		Addresses: fitting(r.Family, r.Addresses, n.links[r.Interface].MTU),
+	}
+	return Send{Key: r.Key, Interface: r.Interface, Src: r.src, Dst: dst, Priority: priority, Packet: a.encode(r.src, dst)}
 }

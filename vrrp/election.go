@@ -82,10 +82,11 @@ func (r *router) judge(e Received) DropReason {
 func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
 	switch {
 	case from.Priority == 0:
-		r.released, r.downFrom = true, n.now
+		r.released, r.downFrom, r.claim = true, n.now, nil
 	case n.accepts(r, from.Priority):
-		r.released, r.downFrom, r.graced = false, n.now, false
+		r.released, r.downFrom, r.graced, r.claim = false, n.now, false, nil
 		r.masterInterval = interval
+		n.pull(r)
 	default: // lower, and we preempt: the timer runs on
 	}
 	r.peer = from
@@ -93,7 +94,7 @@ func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
 
 // accepts says whether a backup acknowledges an owner of that priority.
 func (n *Node) accepts(r *router, priority uint8) bool {
-	own := r.Priority.Effective()
+	own := r.prio.Effective()
 	if priority >= own || r.Preempt == PreemptNever && own != 255 {
 		r.preemptAt = time.Time{}
 		return true
@@ -109,14 +110,14 @@ func (n *Node) accepts(r *router, priority uint8) bool {
 
 // masterHears is RFC 9568 §6.4.3.
 func (n *Node) masterHears(r *router, from Peer, interval time.Duration) {
-	own := r.Priority.Effective()
+	own := r.prio.Effective()
 	r.peer = from
 	switch {
 	case from.Priority == 0:
 		n.prompt(r)
 	case from.Priority > own:
-		n.yield(r, interval, HigherPriority, fmt.Sprintf("%v advertises %d; I have %s", from.Addr, from.Priority, r.Priority.text()))
-	case from.Priority == own && from.Addr.Compare(r.src) > 0:
+		n.yield(r, interval, HigherPriority, fmt.Sprintf("%v advertises %d; I have %s", from.Addr, from.Priority, r.prio.text()))
+	case from.Priority == own && from.Addr.Compare(r.src) > 0 && n.decides(r):
 		n.yield(r, interval, HigherAddress, fmt.Sprintf("%v advertises %d too, and I am %v", from.Addr, from.Priority, r.src))
 	default:
 		n.prompt(r)
@@ -131,6 +132,7 @@ func (n *Node) yield(r *router, interval time.Duration, why Cause, text string) 
 	n.becomeBackup(r, why, text)
 	r.masterInterval = interval
 	n.advertise(r)
+	n.pull(r)
 }
 
 // prompt answers an advert with ours.
@@ -172,8 +174,14 @@ func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
 		return
 	}
 	r.peer = from
+	if fault, text := n.fault(r); fault != NoCause && r.retired == NoCause {
+		n.change(r, Fault, fault, fmt.Sprintf("%s; %v has taken over with %d", text, from.Addr, from.Priority))
+		r.fault = fault
+		n.silence(r)
+		return
+	}
 	if r.retired == NoCause {
-		n.becomeBackup(r, PeerTookOver, fmt.Sprintf("%v has taken over with %d; I have %s", from.Addr, from.Priority, r.Priority.text()))
+		n.becomeBackup(r, PeerTookOver, fmt.Sprintf("%v has taken over with %d; I have %s", from.Addr, from.Priority, r.prio.text()))
 		r.masterInterval = interval
 		return
 	}

@@ -21,6 +21,7 @@ type Link struct {
 	// Addresses are those that can be a source now (no tentative ones), of
 	// both families, in the kernel's order, ours included.
 	Addresses []netip.Prefix
+	MTU       int // in bytes; 0 when it is not known
 }
 
 // Received is a packet of protocol 112.
@@ -53,7 +54,7 @@ func (Resign) event()    {}
 func (Halt) event()      {}
 
 // Action is an output of Node.Step: Transition, AddAddresses, Answer,
-// Announce, Send, RemoveAddresses, Rival or Refused. The caller carries actions out one
+// Announce, Send, RemoveAddresses, Lost, Rival or Refused. The caller carries actions out one
 // after the other, in their order, and goes on when one fails.
 type Action interface{ action() }
 
@@ -96,6 +97,14 @@ type RemoveAddresses struct {
 	Addresses []netip.Prefix
 }
 
+// Lost reports addresses of ours that somebody else has taken from the
+// interface. The AddAddresses that puts them back follows.
+type Lost struct {
+	Key       Key
+	Interface string
+	Addresses []netip.Prefix
+}
+
 // Rival reports a node that advertises while we are master and do not yield.
 // It is rate-limited: it accompanies our immediate answer.
 type Rival struct {
@@ -119,5 +128,6 @@ func (Answer) action()          {}
 func (Announce) action()        {}
 func (Send) action()            {}
 func (RemoveAddresses) action() {}
+func (Lost) action()            {}
 func (Rival) action()           {}
 func (Refused) action()         {}

@@ -68,7 +68,7 @@ func (w *links) read(name string) (Link, int, error) {
 		return l, 0, fmt.Errorf("read interface %s: %w", name, err)
 	}
 	const running = unix.IFF_UP | unix.IFF_RUNNING
-	l.Up = link.Attrs().RawFlags&running == running
+	l.Up, l.MTU = link.Attrs().RawFlags&running == running, link.Attrs().MTU
 	addrs, err := w.addresses(link)
 	if err != nil {
 		return l, 0, fmt.Errorf("read addresses of %s: %w", name, err)

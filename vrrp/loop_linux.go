@@ -213,6 +213,8 @@ func (l *loop) carryOut(a Action) {
 		l.check(a.Key, "addresses", l.Actuator.Remove(a.Interface, a.Addresses))
 	case Send:
 		l.check(a.Key, "send", l.send(a))
+	case Lost:
+		l.Log.Warn("addresses were removed by somebody else; putting them back", "router", a.Key.String(), "iface", a.Interface, "vip", a.Addresses)
 	case Rival:
 		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "priority", a.Priority)
 	case Refused:
@@ -327,6 +329,9 @@ func (l *loop) configure(wanted []Router) error {
 	var names []string
 	for _, r := range routers {
 		names = append(names, r.Interface)
+		for _, t := range r.Track {
+			names = append(names, t.Interface)
+		}
 	}
 	slices.Sort(names)
 	l.refreshLinks(slices.Compact(names))
@@ -349,16 +354,22 @@ func (l *loop) used() map[connKey]bool {
 
 // closeUnused forgets interfaces and sockets that no router needs any more.
 func (l *loop) closeUnused() {
-	used := l.used()
+	used, watched := l.used(), map[string]bool{}
 	for k, c := range l.conns {
 		if !used[k] {
 			c.close()
 			delete(l.conns, k)
 		}
 	}
-	maps.DeleteFunc(l.known, func(name string, _ iface) bool {
-		return !used[connKey{name, IPv4}] && !used[connKey{name, IPv6}]
-	})
+	for k := range used {
+		watched[k.iface] = true
+	}
+	for _, r := range l.routers {
+		for _, t := range r.Track {
+			watched[t.Interface] = true
+		}
+	}
+	maps.DeleteFunc(l.known, func(name string, _ iface) bool { return !watched[name] })
 }
 
 // refreshLinks reads interfaces and tells the node what has changed.
@@ -372,7 +383,7 @@ func (l *loop) refreshLinks(names []string) {
 		l.reopen(&link, index)
 		now, before := iface{link, index}, l.known[name]
 		l.known[name] = now
-		if now.Up != before.Up || !slices.Equal(now.Addresses, before.Addresses) || before.Interface == "" {
+		if now.Up != before.Up || now.MTU != before.MTU || !slices.Equal(now.Addresses, before.Addresses) || before.Interface == "" {
 			l.step(link)
 		}
 	}

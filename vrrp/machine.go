@@ -13,11 +13,15 @@ type router struct {
 	state   State
 	since   time.Time // in this state
 	cause   Cause     // of the last transition
+	fault   Cause     // of the last Fault
 	text    string    // of the last transition
 	retired Cause     // why it is not wanted any more: it stops instead of changing into Backup or Master
 
-	src  netip.Addr // our source address; invalid in Fault
-	peer Peer       // whom we heard last, in whatever role
+	src   netip.Addr // our source address; invalid in Fault
+	mtu   int        // of the interface, as in the adverts
+	prio  Priority   // Router.Priority, and what the node itself adds to it
+	peer  Peer       // whom we heard last, in whatever role
+	track []tracked  // of Router.Track, in its order
 
 	// Backup
 	masterInterval time.Duration // Master_Adver_Interval, learned from accepted adverts
@@ -25,6 +29,8 @@ type router struct {
 	released       bool          // the down timer is the skew time only
 	graced         bool          // the down timer was restarted because we were late
 	preemptAt      time.Time     // PreemptDelay: from when on a lower priority is not accepted
+	notBefore      time.Time     // until when it listens only
+	claim          *claim        // the down timer has fired, and the sync group is waited for
 
 	// Master and Leaving
 	advertAt    time.Time // next regular advert
@@ -32,7 +38,11 @@ type router struct {
 	rivalAt     time.Time // from when on a rival makes us announce again at once
 	repairAt    time.Time // when a rival that came earlier does
 	rivalTellAt time.Time // from when on a rival is told of again
+	tieFrom     time.Time // since when another owner has our priority, and
+	tieAt       time.Time // when that was heard last; see decides
 	leaveBy     time.Time // Leaving: until when we wait for a new owner
+	restoreAt   time.Time // from when on addresses that were taken away are put back
+	restoring   bool      // and some are missing
 
 	present   map[netip.Prefix]bool // addresses of ours that are on the interface
 	answering bool                  // and answer ARP and ND
@@ -53,19 +63,29 @@ func (r *router) wireKey() wireKey { return wireKey{r.Interface, r.Family, r.VRI
 
 // skew is Skew_Time (RFC 9568 §6.1): the higher our priority, the shorter.
 func (r *router) skew() time.Duration {
-	return (256 - time.Duration(r.Priority.Effective())) * r.masterInterval / 256
+	return (256 - time.Duration(r.prio.Effective())) * r.masterInterval / 256
 }
 
 // downInterval is Master_Down_Interval (RFC 9568 §6.1, Active_Down_Interval).
-func (r *router) downInterval() time.Duration { return 3*r.masterInterval + r.skew() }
+func (r *router) downInterval() time.Duration {
+	missing := time.Duration(r.DownAdverts)
+	if missing == 0 {
+		missing = 3
+	}
+	return missing*r.masterInterval + r.skew()
+}
 
 // downAt is when the down timer of a backup fires. It is computed, not stored,
 // so that a new priority takes effect on a running timer.
 func (r *router) downAt() time.Time {
+	at := r.downFrom.Add(r.downInterval())
 	if r.released {
-		return r.downFrom.Add(r.skew())
+		at = r.downFrom.Add(r.skew())
 	}
-	return r.downFrom.Add(r.downInterval())
+	if at.Before(r.notBefore) {
+		return r.notBefore
+	}
+	return at
 }
 
 // leaveLimit is how long a leaving owner waits for another. Should the advert
@@ -78,10 +98,18 @@ func (r *router) leaveLimit() time.Duration {
 // deadline is when the next timer of the router fires.
 func (r *router) deadline() time.Time {
 	t := earliest(r.holdUntil, r.announce.at)
+	for _, tr := range r.track {
+		t = earliest(t, tr.at)
+	}
 	switch r.state {
 	case Backup:
-		return earliest(t, r.downAt())
+		if r.claim == nil {
+			return earliest(t, r.downAt())
+		}
 	case Master:
+		if r.restoring {
+			t = earliest(t, r.restoreAt)
+		}
 		return earliest(t, earliest(r.advertAt, r.repairAt))
 	case Leaving:
 		return earliest(t, r.leaveBy)
@@ -99,7 +127,7 @@ func (n *Node) tick(r *router) {
 		}
 	}
 	switch {
-	case r.state == Backup && n.due(r.downAt()):
+	case r.state == Backup && r.claim == nil && n.due(r.downAt()):
 		n.masterDown(r)
 	case r.state == Master && n.due(r.advertAt):
 		n.advertise(r)
@@ -110,6 +138,9 @@ func (n *Node) tick(r *router) {
 		}
 	case r.state == Leaving && n.due(r.leaveBy):
 		n.nobodyTookOver(r)
+	}
+	if r.restoring && n.due(r.restoreAt) {
+		n.restore(r.Interface)
 	}
 	switch {
 	case n.due(r.repairAt):
@@ -128,16 +159,18 @@ func (n *Node) masterDown(r *router) {
 		r.graced, r.released, r.downFrom = true, false, n.now
 		return
 	}
-	own := r.Priority.text()
+	own := r.prio.text()
 	switch {
+	case r.prio.Effective() == 255 && !r.peer.Addr.IsValid():
+		n.takeOver(r, Owner, ownerText)
 	case r.released:
-		n.becomeMaster(r, PeerReleased, fmt.Sprintf("%v gave up; no other owner within %v; I have %s", r.peer.Addr, r.skew(), own))
+		n.takeOver(r, PeerReleased, fmt.Sprintf("%v gave up; no other owner within %v; I have %s", r.peer.Addr, r.skew(), own))
 	case n.due(r.preemptAt):
-		n.becomeMaster(r, LowerPriority, fmt.Sprintf("%v advertises %d; I have %s", r.peer.Addr, r.peer.Priority, own))
+		n.takeOver(r, LowerPriority, fmt.Sprintf("%v advertises %d; I have %s", r.peer.Addr, r.peer.Priority, own))
 	case r.peer.Addr.IsValid():
-		n.becomeMaster(r, PeerTimedOut, fmt.Sprintf("no advert from %v (priority %d) for %v; I have %s", r.peer.Addr, r.peer.Priority, n.now.Sub(r.downFrom), own))
+		n.takeOver(r, PeerTimedOut, fmt.Sprintf("no advert from %v (priority %d) for %v; I have %s", r.peer.Addr, r.peer.Priority, n.now.Sub(r.downFrom), own))
 	default:
-		n.becomeMaster(r, PeerTimedOut, fmt.Sprintf("nobody advertised for %v; I have %s", n.now.Sub(r.downFrom), own))
+		n.takeOver(r, PeerTimedOut, fmt.Sprintf("nobody advertised for %v; I have %s", n.now.Sub(r.downFrom), own))
 	}
 }
 
@@ -146,24 +179,34 @@ func (n *Node) change(r *router, to State, why Cause, text string) {
 	n.out = append(n.out, Transition{Key: r.Key, At: n.now, From: r.state, To: to, Cause: why, Text: text})
 	r.state, r.since, r.cause, r.text = to, n.now, why, text
 	r.counters.Transitions++
-	r.released, r.graced, r.preemptAt = false, false, time.Time{}
-	r.advertAt, r.repairAt, r.leaveBy, r.announce = time.Time{}, time.Time{}, time.Time{}, schedule{}
+	r.released, r.graced, r.preemptAt, r.notBefore, r.claim = false, false, time.Time{}, time.Time{}, nil
+	r.advertAt, r.repairAt, r.leaveBy, r.restoring, r.announce = time.Time{}, time.Time{}, time.Time{}, false, schedule{}
 }
 
-// start brings a router to life that has just been configured, or whose link
-// has come back.
+// start brings a router to life that has just been configured, or that was
+// faulty. It listens before it takes over, unless it is the address owner.
 func (n *Node) start(r *router, why Cause) {
 	if fault, text := n.fault(r); fault != NoCause {
 		n.change(r, Fault, why, text)
+		r.fault = fault
 		return
 	}
-	if r.Priority.Effective() == 255 {
-		n.becomeMaster(r, Owner, "priority 255 waits for nobody")
+	hold := map[Cause]time.Duration{Startup: r.StartupDelay, LinkUp: r.LinkUpDelay}[why]
+	owner := r.prio.Effective() == 255 && hold == 0
+	if owner && n.waitsFor(r) == nil {
+		n.takeOver(r, Owner, ownerText)
 		return
 	}
 	r.masterInterval = r.AdvertInterval
-	n.becomeBackup(r, why, fmt.Sprintf("listening for %v before taking over; I have %s", r.downInterval(), r.Priority.text()))
+	n.becomeBackup(r, why, fmt.Sprintf("listening for %v before taking over; I have %s", max(hold, r.downInterval()), r.prio.text()))
+	r.notBefore = n.now.Add(hold)
+	if owner {
+		n.takeOver(r, Owner, ownerText)
+	}
 }
+
+// ownerText is why an address owner takes over.
+const ownerText = "priority 255 waits for nobody"
 
 // becomeFault takes the addresses away at once: where the link is gone another
 // node takes over.
@@ -173,6 +216,7 @@ func (n *Node) becomeFault(r *router, why Cause, text string) {
 		return
 	}
 	n.change(r, Fault, why, text)
+	r.fault = why
 	n.removeAll(r) // there must not be two when it comes back
 	r.peer = Peer{}
 }
@@ -225,7 +269,15 @@ func (n *Node) nobodyTookOver(r *router) {
 		n.stop(r, text)
 		return
 	}
-	n.becomeMaster(r, HandOverRefused, text)
+	if fault, why := n.fault(r); fault != NoCause {
+		n.becomeFault(r, fault, why+"; "+text)
+		return
+	}
+	if waiting := n.waitsFor(r); waiting != nil {
+		n.becomeBackup(r, SyncGroup, fmt.Sprintf("%s; sync group %s waits for %v", text, r.Group, waiting.Key))
+		return
+	}
+	n.takeOver(r, HandOverRefused, text)
 }
 
 // retire ends a router that is not wanted any more: at once where it owns
@@ -259,15 +311,4 @@ func (n *Node) stop(r *router, text string) {
 	i, _ := n.find(r.Key)
 	n.routers = append(n.routers[:i], n.routers[i+1:]...)
 	n.reindex()
-}
-
-// fault says what keeps a router from taking part, or NoCause.
-func (n *Node) fault(r *router) (Cause, string) {
-	switch {
-	case !n.links[r.Interface].Up:
-		return LinkDown, r.Interface + " is absent or down"
-	case !r.src.IsValid():
-		return NoSource, fmt.Sprintf("%s has no %v address to send from", r.Interface, r.Family)
-	}
-	return NoCause, ""
 }

@@ -91,19 +91,17 @@ func (n *Node) Step(ev Event, now time.Time) []Action {
 		n.configure(ev.Routers)
 	case Link:
 		n.links[ev.Interface] = ev
-		n.refreshSources()
+		n.refresh()
+		n.restore(ev.Interface)
 	case Received:
 		n.receive(ev)
 	case Tick:
+		n.debounce()
 		for _, r := range slices.Clone(n.routers) { // a router may stop
 			n.tick(r)
 		}
 	case Resign:
-		for _, r := range n.routers {
-			if r.Name == ev.Name && r.state == Master {
-				n.becomeLeaving(r, HandOver)
-			}
-		}
+		n.resign(ev.Name)
 	case Halt:
 		for _, r := range slices.Clone(n.routers) {
 			n.retire(r, Shutdown, ev.Now)

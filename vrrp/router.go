@@ -71,10 +71,41 @@ type Router struct {
 	Preempt        PreemptMode   `json:"preempt"`
 	PreemptDelay   time.Duration `json:"preemptDelay,omitempty"` // only with PreemptDelay
 	Unicast        []netip.Addr  `json:"unicast,omitempty"`      // peers; empty means multicast
+	// DownAdverts is how many adverts of the owner may be missing before it
+	// counts as dead, 1..100, as keepalived's down_timer_adverts; 0 means 3.
+	DownAdverts uint8 `json:"downAdverts,omitempty"`
+	// StartupDelay and LinkUpDelay are for how long the router listens at least
+	// before it takes over: after it is configured, and after it was in Fault.
+	StartupDelay time.Duration `json:"startupDelay,omitempty"`
+	LinkUpDelay  time.Duration `json:"linkUpDelay,omitempty"`
+
+	// Group is the sync group: its routers on a node own their addresses all
+	// together or not at all, and advertise the lowest priority among them.
+	// Empty means none.
+	Group string `json:"group,omitempty"`
+	// Track are other interfaces that the router depends on.
+	Track []TrackInterface `json:"track,omitempty"`
+	// Fault, if not empty, says why the router shall not take part, such as
+	// "track nginx: exit status 1".
+	Fault string `json:"fault,omitempty"`
+
 	// MinTTL is the least TTL or hop limit of adverts from unicast peers; 0
 	// means 255: they must be on the link. keepalived 2.2.7 needs 64 here for
 	// IPv6: it sends unicast adverts with the system's default.
 	MinTTL uint8 `json:"minTTL,omitempty"`
+}
+
+// TrackInterface makes a router depend on an interface that is up: exists,
+// administratively up, with carrier.
+type TrackInterface struct {
+	Interface string `json:"interface"`
+	// Weight is added to the priority while the interface is up, if it is
+	// positive, and while it is down, if it is negative (-253..253). With 0 the
+	// router is in Fault while the interface is down.
+	Weight int `json:"weight"`
+	// UpDelay and DownDelay are how long a change must last before it counts.
+	UpDelay   time.Duration `json:"upDelay,omitempty"`
+	DownDelay time.Duration `json:"downDelay,omitempty"`
 }
 
 // Term is one named contribution to a priority, such as a tracker's or an

@@ -82,6 +82,11 @@ func (s *script) command(f []string) {
 			addrs = append(addrs, netip.MustParsePrefix(a))
 		}
 		s.add(args[0], addrs...)
+	case "drop": // drop PREFIX: no packet from there arrives any more; "none" ends it
+		s.dropped = netip.Prefix{}
+		if args[0] != "none" {
+			s.dropped = netip.MustParsePrefix(args[0])
+		}
 	case "run": // run DURATION: everything is printed
 		s.run(s.duration(args[0]))
 	case "skip": // skip DURATION: adverts and announcements are not printed
@@ -107,6 +112,18 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 		m.link.Addresses = nil
 		for _, a := range args {
 			m.link.Addresses = append(m.link.Addresses, netip.MustParsePrefix(a))
+		}
+		s.step(m, m.link)
+	case "link": // link NODE INTERFACE up|down: of an interface that is tracked
+		s.step(m, Link{Interface: args[0], Up: args[1] == "up"})
+	case "mtu": // mtu NODE BYTES
+		m.link.MTU = s.number(args[0])
+		s.step(m, m.link)
+	case "take": // take NODE PREFIX...: somebody removes addresses
+		for _, a := range args {
+			p := netip.MustParsePrefix(a)
+			delete(m.present, p)
+			m.taken[p.Addr()] = true
 		}
 		s.step(m, m.link)
 	case "deafen", "hear":
@@ -195,6 +212,26 @@ func (s *script) amend(m *member, args []string) []Router {
 			}
 		case "delay":
 			r.PreemptDelay = s.duration(value)
+		case "down":
+			r.DownAdverts = uint8(s.number(value))
+		case "startup":
+			r.StartupDelay = s.duration(value)
+		case "linkup":
+			r.LinkUpDelay = s.duration(value)
+		case "group":
+			r.Group = value
+		case "fault":
+			r.Fault = value
+		case "track": // INTERFACE:WEIGHT[:UPDELAY:DOWNDELAY],...
+			r.Track = nil
+			for _, text := range strings.Split(value, ",") {
+				part := strings.Split(text, ":")
+				t := TrackInterface{Interface: part[0], Weight: s.number(part[1])}
+				if len(part) > 2 {
+					t.UpDelay, t.DownDelay = s.duration(part[2]), s.duration(part[3])
+				}
+				r.Track = append(r.Track, t)
+			}
 		case "minttl":
 			r.MinTTL = uint8(s.number(value))
 		case "unicast":

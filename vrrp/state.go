@@ -49,6 +49,9 @@ const (
 	Shutdown              // this node stops
 	ConfigRemoved         // the router is no longer wanted
 	ConfigChanged         // VRID or interface changed: another router on the wire
+	TrackerDown           // something tracked is down
+	TrackerUp             // nothing tracked is down any more
+	SyncGroup             // the other routers of the sync group
 )
 
 var causeNames = [...]string{
@@ -59,6 +62,7 @@ var causeNames = [...]string{
 	LinkUp: "link-up", HandOver: "hand-over", PeerTookOver: "peer-took-over",
 	HandOverRefused: "hand-over-refused", Shutdown: "shutdown",
 	ConfigRemoved: "config-removed", ConfigChanged: "config-changed",
+	TrackerDown: "tracker-down", TrackerUp: "tracker-up", SyncGroup: "sync-group",
 }
 
 // String returns the cause as a short label, such as "peer-timed-out".

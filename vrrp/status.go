@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -23,12 +24,13 @@ type Counters struct {
 	Dropped     Drops  `json:"dropped,omitempty"`
 	Transitions uint64 `json:"transitions"`
 	Announced   uint64 `json:"announced"` // gratuitous ARP requests and unsolicited NAs
+	Restored    uint64 `json:"restored"`  // addresses that others had removed
 	Rivals      uint64 `json:"rivals"`    // times another node claimed what we own; counted at most every 5 s
 }
 
 // RouterStatus says what a router is, and why.
 type RouterStatus struct {
-	Router   Router    `json:"router"`
+	Router   Router    `json:"router"` // as configured, its Priority with what the node itself adds
 	State    State     `json:"state"`
 	Since    time.Time `json:"since"`
 	Cause    Cause     `json:"cause"` // of the transition into State
@@ -45,8 +47,10 @@ func (n *Node) Status() []RouterStatus {
 	for i, r := range n.routers {
 		list[i] = RouterStatus{
 			Router: r.Router.Clone(), State: r.state, Since: r.since, Cause: r.cause,
-			Why: r.why(), Owner: r.owner(), Counters: r.counters.clone(),
+			Why: n.why(r), Owner: r.owner(), Counters: r.counters.clone(),
 		}
+		list[i].Router.Priority = r.prio
+		list[i].Router.Priority.Terms = slices.Clone(r.prio.Terms)
 		if r.src.IsValid() {
 			list[i].Source = r.src.String()
 		}
@@ -78,7 +82,7 @@ func (r *router) owner() Peer {
 	switch r.state {
 	case Master, Leaving:
 		if r.answering {
-			return Peer{Addr: r.src, Priority: r.Priority.Effective()}
+			return Peer{Addr: r.src, Priority: r.prio.Effective()}
 		}
 		return r.peer
 	case Backup:
@@ -91,11 +95,17 @@ func (r *router) owner() Peer {
 
 // why says in one line what holds now: for a backup that is whom it hears,
 // otherwise the reason of its last transition.
-func (r *router) why() string {
+func (n *Node) why(r *router) string {
 	text := r.text
+	if fault, now := n.fault(r); r.state == Fault && fault != NoCause {
+		text = now
+	}
+	if r.claim != nil {
+		return fmt.Sprintf("%v: ready to take over (%s); the rest of sync group %s is not", r.state, r.claim.text, r.Group)
+	}
 	if r.state == Backup && r.peer.Priority > 0 {
-		text = fmt.Sprintf("%v advertises %d, I have %s", r.peer.Addr, r.peer.Priority, r.Priority.text())
-		if r.peer.Priority < r.Priority.Effective() {
+		text = fmt.Sprintf("%v advertises %d, I have %s", r.peer.Addr, r.peer.Priority, r.prio.text())
+		if r.peer.Priority < r.prio.Effective() {
 			text += r.patience()
 		}
 	}

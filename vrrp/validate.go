@@ -12,11 +12,15 @@ func (r Router) Clone() Router {
 	r.Addresses = slices.Clone(r.Addresses)
 	r.Priority.Terms = slices.Clone(r.Priority.Terms)
 	r.Unicast = slices.Clone(r.Unicast)
+	r.Track = slices.Clone(r.Track)
 	return r
 }
 
-// maxIfName is IFNAMSIZ of linux/if.h without the final zero.
-const maxIfName = 15
+const (
+	maxIfName      = 15  // IFNAMSIZ of linux/if.h without the final zero
+	maxDownAdverts = 100 // as keepalived
+	maxWeight      = 253 // the distance between 1 and 254
+)
 
 // Validate checks that a router can be run. Its error joins one line per
 // field that cannot.
@@ -36,6 +40,13 @@ func (r Router) Validate() error {
 		"advert interval %v is not in 10ms..40.95s in steps of 10ms", r.AdvertInterval)
 	bad(r.Preempt > PreemptDelay, "preempt mode %d is unknown", uint8(r.Preempt))
 	bad(r.PreemptDelay < 0, "preempt delay %v is negative", r.PreemptDelay)
+	bad(r.DownAdverts > maxDownAdverts, "%d missing adverts are not in 1..%d", r.DownAdverts, maxDownAdverts)
+	bad(r.StartupDelay < 0 || r.LinkUpDelay < 0, "a delay before take-over is negative")
+	for _, t := range r.Track {
+		bad(t.Interface == "" || len(t.Interface) > maxIfName, "tracked interface name %q is not 1..%d bytes long", t.Interface, maxIfName)
+		bad(t.Weight < -maxWeight || t.Weight > maxWeight, "weight %d of tracked interface %s is not in %d..%d", t.Weight, t.Interface, -maxWeight, maxWeight)
+		bad(t.UpDelay < 0 || t.DownDelay < 0, "a delay of tracked interface %s is negative", t.Interface)
+	}
 	bad(len(r.Addresses) == 0, "no addresses")
 	seen := map[netip.Addr]bool{}
 	for _, p := range r.Addresses {

@@ -20,6 +20,7 @@ type world struct {
 	inFlight []flight  // sorted by time
 	delay    func() time.Duration
 	lose     func() bool
+	dropped  netip.Prefix // packets from there are lost
 	trace    func(string) // a line of output; nil for none
 	moved    int          // transitions
 }
@@ -37,8 +38,9 @@ type member struct {
 	queue    []Received
 	present  map[netip.Prefix]bool
 	answers  map[netip.Addr]bool
-	group    int // of the partition
-	acted    int // actions of the last step
+	taken    map[netip.Addr]bool // by somebody else, from under us
+	group    int                 // of the partition
+	acted    int                 // actions of the last step
 	announce map[netip.Addr]time.Time
 }
 
@@ -60,7 +62,7 @@ func newWorld(t testing.TB) *world {
 func (w *world) add(name string, addrs ...netip.Prefix) *member {
 	m := &member{
 		name: name, node: NewNode(), link: Link{Interface: "eth0", Up: true, Addresses: addrs},
-		present: map[netip.Prefix]bool{}, answers: map[netip.Addr]bool{}, announce: map[netip.Addr]time.Time{},
+		present: map[netip.Prefix]bool{}, taken: map[netip.Addr]bool{}, answers: map[netip.Addr]bool{}, announce: map[netip.Addr]time.Time{},
 	}
 	w.nodes = append(w.nodes, m)
 	slices.SortFunc(w.nodes, func(a, b *member) int { return cmp.Compare(a.name, b.name) })
@@ -79,6 +81,12 @@ func (w *world) find(name string) *member {
 // step hands one event to a node and carries out what it says, checking what
 // must hold at any time.
 func (w *world) step(m *member, ev Event) {
+	if link, ok := ev.(Link); ok && link.Interface == m.link.Interface {
+		virtual := keys(m.present)
+		slices.SortFunc(virtual, netip.Prefix.Compare)
+		link.Addresses = append(slices.Clone(link.Addresses), virtual...)
+		ev = link
+	}
 	actions := m.node.Step(ev, w.now)
 	m.acted = len(actions)
 	for _, a := range actions {
@@ -88,7 +96,7 @@ func (w *world) step(m *member, ev Event) {
 		w.carryOut(m, a)
 	}
 	for ip := range m.answers {
-		if !slices.ContainsFunc(keys(m.present), func(p netip.Prefix) bool { return p.Addr() == ip }) {
+		if !m.taken[ip] && !slices.ContainsFunc(keys(m.present), func(p netip.Prefix) bool { return p.Addr() == ip }) {
 			w.t.Errorf("%s: answers for %v without having it", m.name, ip)
 		}
 	}
@@ -106,6 +114,7 @@ func (w *world) carryOut(m *member, a Action) {
 	case AddAddresses:
 		for _, p := range a.Addresses {
 			m.present[p] = true
+			delete(m.taken, p.Addr())
 		}
 	case RemoveAddresses:
 		for _, p := range a.Addresses {
@@ -140,7 +149,7 @@ func keys[K comparable](m map[K]bool) []K {
 }
 
 func (w *world) send(m *member, s Send) {
-	if m.cut || m.mute {
+	if m.cut || m.mute || w.dropped.Contains(s.Src) {
 		return
 	}
 	for _, to := range w.nodes {
@@ -246,6 +255,8 @@ func describe(a Action) string {
 		return fmt.Sprintf("%v: advert %d from %v to %v", a.Key, a.Priority, a.Src, a.Dst)
 	case Refused:
 		return fmt.Sprintf("%v: refuses advert from %v: %v", a.Key, a.Addr, a.Reason.String())
+	case Lost:
+		return fmt.Sprintf("%v: lost %s", a.Key, list(a.Addresses))
 	case Rival:
 		return fmt.Sprintf("%v: rival %v advertises %d", a.Key, a.Addr, a.Priority)
 	}
