@@ -25,7 +25,8 @@ const (
 // has 16 bits of length, and an element takes up to 40 bytes.
 const perMessage = 1000
 
-// layout is one table of ours: one base chain with its rules, and one set.
+// layout is one table of ours: one base chain with its rules, and one set or
+// none.
 type layout struct {
 	family uint8
 	table  string
@@ -36,7 +37,7 @@ type layout struct {
 	hook     uint32
 	priority nftables.ChainPriority
 
-	set string
+	set string                 // "" for none
 	key []nftables.SetDatatype // the parts of its key
 
 	rules []rule
@@ -106,8 +107,8 @@ func (c conn) read(l layout) (have keys, intact bool, err error) {
 	if errors.Is(err, unix.ENOENT) || err == nil && !slices.Equal(tags, slices.Repeat([]string{l.tag()}, len(l.rules))) {
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
+	if err != nil || l.set == "" {
+		return nil, err == nil, err
 	}
 	err = c.dump(unix.NFT_MSG_GETSETELEM, l.family, func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_SET_ELEM_LIST_TABLE, l.table)
@@ -167,7 +168,9 @@ func (b *batch) create(c content) {
 			e.Uint32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))
 		}))
 	})
-	b.add(unix.NFT_MSG_NEWSET, netlink.Create, c.family, c.writeSet)
+	if c.set != "" {
+		b.add(unix.NFT_MSG_NEWSET, netlink.Create, c.family, c.writeSet)
+	}
 	for _, r := range c.rules {
 		b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, c.family, func(e *netlink.AttributeEncoder) {
 			e.String(unix.NFTA_RULE_TABLE, c.table)

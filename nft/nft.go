@@ -5,6 +5,7 @@
 //	ip, ip6   harmony          masquerading ([Table])
 //	arp, ip6  harmony-fence    silence, survives its process ([Fence])
 //	arp, ip6  harmony-alive    speech, dies with its process ([Fence])
+//	arp, ip6  harmony-mute     silence while that process hangs ([Mute])
 package nft
 
 import (
