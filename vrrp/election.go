@@ -87,6 +87,7 @@ func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
 		r.released, r.downFrom, r.graced, r.claim = false, n.now, false, nil
 		r.masterInterval = interval
 		n.pull(r)
+		n.hold(r)
 	default: // lower, and we preempt: the timer runs on
 	}
 	r.peer = from

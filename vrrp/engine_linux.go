@@ -21,6 +21,11 @@ type Options struct {
 	// Observe, if set, is told of every transition, in order, on the engine's
 	// goroutine: it must neither block nor call the Engine.
 	Observe func(Transition)
+	// Pulse, if set, is called on the engine's goroutine before each wait, when
+	// everything that had arrived has been judged and acted on. If it is not
+	// called again by limit, the engine is stalled, and somebody should silence
+	// the addresses; a zero limit says that none is at stake.
+	Pulse func(limit time.Time)
 }
 
 // Engine runs a Node: one goroutine on a thread of its own that waits for

@@ -136,6 +136,7 @@ func (l *loop) close() {
 func (l *loop) run() error {
 	for !l.halting || !l.node.Idle() {
 		at, _ := l.node.Deadline()
+		l.pulse()
 		if err := l.poller.wait(at); err != nil {
 			return l.abandon(err)
 		}
@@ -150,6 +151,14 @@ func (l *loop) run() error {
 		}
 	}
 	return nil
+}
+
+// pulse tells a watchdog, if there is one, by when it will be told again.
+func (l *loop) pulse() {
+	if l.Pulse != nil {
+		limit, _ := l.node.Limit()
+		l.Pulse(limit)
+	}
 }
 
 // abandon gives everything up when the loop cannot go on.

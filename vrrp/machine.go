@@ -156,6 +156,7 @@ func (n *Node) tick(r *router) {
 // timer is started once more.
 func (n *Node) masterDown(r *router) {
 	if late := n.now.Sub(r.downAt()); late > r.downInterval() && !r.graced {
+		r.counters.Stalls++
 		r.graced, r.released, r.downFrom = true, false, n.now
 		return
 	}

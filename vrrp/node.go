@@ -86,6 +86,9 @@ func NewNode() *Node {
 func (n *Node) Step(ev Event, now time.Time) []Action {
 	n.now = now
 	n.out, n.then, n.gone = n.out[:0], n.then[:0], n.gone[:0]
+	for _, r := range n.routers {
+		n.wake(r)
+	}
 	switch ev := ev.(type) {
 	case Configure:
 		n.configure(ev.Routers)

@@ -52,6 +52,7 @@ const (
 	TrackerDown           // something tracked is down
 	TrackerUp             // nothing tracked is down any more
 	SyncGroup             // the other routers of the sync group
+	Stalled               // this node did not run for longer than a down interval
 )
 
 var causeNames = [...]string{
@@ -63,6 +64,7 @@ var causeNames = [...]string{
 	HandOverRefused: "hand-over-refused", Shutdown: "shutdown",
 	ConfigRemoved: "config-removed", ConfigChanged: "config-changed",
 	TrackerDown: "tracker-down", TrackerUp: "tracker-up", SyncGroup: "sync-group",
+	Stalled: "stalled",
 }
 
 // String returns the cause as a short label, such as "peer-timed-out".

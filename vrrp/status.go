@@ -26,6 +26,7 @@ type Counters struct {
 	Announced   uint64 `json:"announced"` // gratuitous ARP requests and unsolicited NAs
 	Restored    uint64 `json:"restored"`  // addresses that others had removed
 	Rivals      uint64 `json:"rivals"`    // times another node claimed what we own; counted at most every 5 s
+	Stalls      uint64 `json:"stalls"`    // times this node ran so late that silence, or ownership, proved nothing
 }
 
 // RouterStatus says what a router is, and why.

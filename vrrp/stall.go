@@ -1,0 +1,54 @@
+package vrrp
+
+import (
+	"fmt"
+	"time"
+)
+
+// A node that was stopped, throttled or starved comes back with clocks that
+// have run out long ago, and with the belief of then. Two things see to it that
+// this harms nobody: what had arrived meanwhile is heard before any timer acts
+// (Tick says so), and a master that comes too late listens before it speaks.
+
+// wake makes a master that we have not served for longer than its down
+// interval a backup: every peer's down timer has fired since, so that somebody
+// else is the owner, if there is anybody. Its addresses fall silent, but stay
+// until it has listened; alone in the network it goes on where it was. An
+// address owner waits for nobody.
+func (n *Node) wake(r *router) {
+	if r.state != Master || r.prio.Effective() == 255 {
+		return
+	}
+	late := n.now.Sub(r.advertAt)
+	if late <= r.downInterval() {
+		return
+	}
+	r.counters.Stalls++
+	n.becomeBackup(r, Stalled, fmt.Sprintf("did not run for %v: another owner is likely; listening for %v; I have %s",
+		late.Round(time.Millisecond), r.downInterval(), r.prio.text()))
+	r.peer = Peer{}
+	r.holdUntil = r.downAt().Add(holdAfterLoss)
+}
+
+// hold shortens the time for which silent addresses stay, once an owner is
+// heard.
+func (n *Node) hold(r *router) {
+	if limit := n.now.Add(holdAfterLoss); r.holdUntil.After(limit) {
+		r.holdUntil = limit
+	}
+}
+
+// Limit is when somebody who watches this node should take it for stalled and
+// silence its addresses: one advert after an advert was due, or half-way to
+// when a peer's down timer fires. false while nothing is at stake, since no
+// router is master.
+func (n *Node) Limit() (time.Time, bool) {
+	var limit time.Time
+	for _, r := range n.routers {
+		if r.state == Master {
+			patience := min(r.AdvertInterval, (r.downInterval()-r.AdvertInterval)/2)
+			limit = earliest(limit, r.advertAt.Add(patience))
+		}
+	}
+	return limit, !limit.IsZero()
+}
