@@ -20,6 +20,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var metrics = struct {
 	info, ready, restarts, silent, reloads, problems                        *prometheus.Desc
 	owner, priority, sent, received, dropped, transitions, announce, rivals *prometheus.Desc
+	restored                                                                *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
 	info:         desc("info", "1, labelled with version and node.", "version", "node"),
@@ -35,6 +36,7 @@ var metrics = struct {
 	dropped:      desc("vrrp_adverts_dropped_total", "Adverts dropped, by reason.", "router", "family", "reason"),
 	transitions:  desc("vrrp_transitions_total", "Changes of state.", "router", "family"),
 	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
+	restored:     desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
 	rivals:       desc("vrrp_rivals_total", "Times another node claimed what this one owns.", "router", "family"),
 	realServerUp: desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
 	active:       desc("real_server_active_connections", "Established connections.", "service", "real_server"),
@@ -77,6 +79,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(metrics.received, float64(n.Received), name, family)
 		counter(metrics.transitions, float64(n.Transitions), name, family)
 		counter(metrics.announce, float64(n.Announced), name, family)
+		counter(metrics.restored, float64(n.Restored), name, family)
 		counter(metrics.rivals, float64(n.Rivals), name, family)
 		for reason, count := range n.Dropped {
 			counter(metrics.dropped, float64(count), name, family, reason.String())

@@ -41,6 +41,8 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 		Priorities: priorities(r, spec.Priorities),
 	}
 	common.Preempt, common.PreemptDelay = preempt(r, spec.Preempt)
+	patience(r, &common.Router, spec)
+	common.Announcing = announcing(r, spec.Announce)
 	addresses, claims := addresses(r, spec.Addresses)
 	common.MinTTL = minTTL(r, spec.Transport)
 	peers := peers(r, spec.Transport, addresses)

@@ -98,13 +98,13 @@ func (n *Node) readdress(r *router) {
 // announceChange announces new addresses without disturbing the schedule of
 // the others.
 func (n *Node) announceChange(r *router, fresh []netip.Prefix) {
-	if !r.announce.refreshing() {
+	if !r.refreshing() {
 		r.announce.addrs = r.Addresses
 	}
 	if len(fresh) == 0 {
 		return
 	}
-	if !r.announce.refreshing() {
+	if !r.refreshing() {
 		fresh = r.Addresses
 	}
 	r.announce.restart(fresh, n.now)

@@ -150,7 +150,7 @@ func (n *Node) prompt(r *router) {
 // sends a last advert, which brings us here.
 func (n *Node) reassert(r *router, rival Peer) {
 	if n.due(r.rivalTellAt) {
-		r.rivalTellAt = n.now.Add(announceAgain)
+		r.rivalTellAt = n.now.Add(rivalTellSpacing)
 		r.counters.Rivals++
 		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority})
 	}
@@ -161,8 +161,12 @@ func (n *Node) reassert(r *router, rival Peer) {
 	n.repair(r)
 }
 
-// repair announces anew.
+// repair announces anew, as soon as the node's allowance has it.
 func (n *Node) repair(r *router) {
+	if wait := n.allow(r); wait > 0 {
+		r.repairAt = n.now.Add(max(wait, time.Millisecond))
+		return
+	}
 	r.rivalAt, r.repairAt = n.now.Add(rivalSpacing), time.Time{}
 	r.announce.restart(r.Addresses, n.now)
 	n.announce(r)

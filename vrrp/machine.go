@@ -250,8 +250,8 @@ func (n *Node) becomeMaster(r *router, why Cause, text string) {
 	n.advertise(r)
 	r.advertAt = n.now.Add(r.AdvertInterval)
 	r.promptAt = n.now
-	r.rivalAt = n.now.Add(announceBurst * announceSpacing) // the first burst is under way
-	r.rivalTellAt = r.advertAt                             // the node we took over from may still have an advert under way
+	r.rivalAt = n.now.Add(r.announcing().burst()) // the first burst is under way
+	r.rivalTellAt = r.advertAt                    // the node we took over from may still have an advert under way
 }
 
 // becomeLeaving gives the addresses up, and serves on until somebody has them.

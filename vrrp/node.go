@@ -45,6 +45,9 @@ type Node struct {
 	answering []netip.Addr // as last emitted
 	strays    Drops
 
+	allowance   float64 // of announcements that rivals make us send, when
+	allowanceAt time.Time
+
 	// Of the Step under way. Whatever order the decisions are made in, the
 	// actions come out in this one: transitions and additions (out), the one
 	// Answer, announcements and adverts (then), removals (gone).

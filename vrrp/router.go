@@ -83,6 +83,8 @@ type Router struct {
 	// together or not at all, and advertise the lowest priority among them.
 	// Empty means none.
 	Group string `json:"group,omitempty"`
+	// Announcing is how the addresses are announced.
+	Announcing Announcing `json:"announcing,omitzero"`
 	// Track are other interfaces that the router depends on.
 	Track []TrackInterface `json:"track,omitempty"`
 	// Fault, if not empty, says why the router shall not take part, such as

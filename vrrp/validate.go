@@ -19,6 +19,7 @@ func (r Router) Clone() Router {
 const (
 	maxIfName      = 15  // IFNAMSIZ of linux/if.h without the final zero
 	maxDownAdverts = 100 // as keepalived
+	maxRepeat      = 60
 	maxWeight      = 253 // the distance between 1 and 254
 )
 
@@ -41,6 +42,8 @@ func (r Router) Validate() error {
 	bad(r.Preempt > PreemptDelay, "preempt mode %d is unknown", uint8(r.Preempt))
 	bad(r.PreemptDelay < 0, "preempt delay %v is negative", r.PreemptDelay)
 	bad(r.DownAdverts > maxDownAdverts, "%d missing adverts are not in 1..%d", r.DownAdverts, maxDownAdverts)
+	bad(r.Announcing != Announcing{} && (r.Announcing.Repeat < 1 || r.Announcing.Repeat > maxRepeat), "%d announcements in a burst are not in 1..%d", r.Announcing.Repeat, maxRepeat)
+	bad(r.Announcing.Delay < 0 || r.Announcing.Refresh < 0, "a time between announcements is negative")
 	bad(r.StartupDelay < 0 || r.LinkUpDelay < 0, "a delay before take-over is negative")
 	for _, t := range r.Track {
 		bad(t.Interface == "" || len(t.Interface) > maxIfName, "tracked interface name %q is not 1..%d bytes long", t.Interface, maxIfName)

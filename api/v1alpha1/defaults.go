@@ -15,6 +15,12 @@ func (s VirtualRouterSpec) WithDefaults() VirtualRouterSpec {
 	setDefault(&s.AdvertInterval, &metav1.Duration{Duration: time.Second})
 	setDefault(&s.Preempt.Mode, PreemptAlways)
 	setDefault(&s.Transport.Mode, TransportMulticast)
+	setDefault(&s.DownTimerAdverts, ptr.To[int32](3))
+	setDefault(&s.StartupDelay, &metav1.Duration{})
+	setDefault(&s.LinkUpDelay, &metav1.Duration{})
+	setDefault(&s.Announce.Repeat, ptr.To[int32](5))
+	setDefault(&s.Announce.Delay, &metav1.Duration{Duration: 5 * time.Second})
+	setDefault(&s.Announce.Refresh, &metav1.Duration{Duration: time.Minute})
 	return s
 }
 

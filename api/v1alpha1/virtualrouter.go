@@ -77,6 +77,67 @@ type VirtualRouterSpec struct {
 	//
 	// +optional
 	Transport Transport `json:"transport,omitzero"`
+
+	// DownTimerAdverts is how many adverts of the owner may be missing before
+	// it counts as dead, as keepalived's down_timer_adverts. Default: 3.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	DownTimerAdverts *int32 `json:"downTimerAdverts,omitempty"`
+
+	// StartupDelay is for how long at least a node listens before it takes
+	// over, after its agent has started or the router was made, 0s to 1000s.
+	// Default: 0s; about three adverts it listens in any case.
+	//
+	// +optional
+	StartupDelay *metav1.Duration `json:"startupDelay,omitempty"`
+
+	// LinkUpDelay is the same after the link was down: longer than a switch
+	// port takes until it forwards (30s with spanning tree and without
+	// portfast), or a node that hears nobody yet takes over. 0s to 1000s.
+	// Default: 0s.
+	//
+	// +optional
+	LinkUpDelay *metav1.Duration `json:"linkUpDelay,omitempty"`
+
+	// SyncGroup names a group of virtual routers that are owned by a node all
+	// together or not at all. They advertise the lowest priority among them on
+	// the node. Default: none.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	SyncGroup string `json:"syncGroup,omitempty"`
+
+	// Announce says how an owner announces the addresses to the network, by
+	// gratuitous ARP and unsolicited neighbor advertisements.
+	//
+	// +optional
+	Announce Announce `json:"announce,omitzero"`
+}
+
+// Announce says how often addresses are announced.
+type Announce struct {
+	// Repeat is the number of announcements of each address in a burst, 10ms
+	// apart: at the take-over, and once more after Delay. Default: 5.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=60
+	Repeat *int32 `json:"repeat,omitempty"`
+
+	// Delay is the time from the take-over to the second burst, 1s to 1h; 0s
+	// means that there is none. Default: 5s.
+	//
+	// +optional
+	Delay *metav1.Duration `json:"delay,omitempty"`
+
+	// Refresh is the time between single announcements ever after, 1s to 24h;
+	// 0s means that there are none. Default: 1m, since switches forget silent
+	// addresses in 5 minutes.
+	//
+	// +optional
+	Refresh *metav1.Duration `json:"refresh,omitempty"`
 }
 
 // NodePriority is the priority of one node.
