@@ -21,6 +21,7 @@ var metrics = struct {
 	info, ready, restarts, silent, reloads, problems                        *prometheus.Desc
 	owner, priority, sent, received, dropped, transitions, announce, rivals *prometheus.Desc
 	restored                                                                *prometheus.Desc
+	checksums                                                               *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
 	info:         desc("info", "1, labelled with version and node.", "version", "node"),
@@ -34,6 +35,7 @@ var metrics = struct {
 	sent:         desc("vrrp_adverts_sent_total", "Adverts sent.", "router", "family"),
 	received:     desc("vrrp_adverts_received_total", "Adverts accepted.", "router", "family"),
 	dropped:      desc("vrrp_adverts_dropped_total", "Adverts dropped, by reason.", "router", "family", "reason"),
+	checksums:    desc("vrrp_adverts_checksum_total", "Accepted adverts of version 3 over IPv4, by what their checksum covers.", "router", "family", "form"),
 	transitions:  desc("vrrp_transitions_total", "Changes of state.", "router", "family"),
 	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
 	restored:     desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
@@ -77,6 +79,9 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(metrics.priority, float64(r.Router.Priority.Effective()), name, family)
 		counter(metrics.sent, float64(n.Sent), name, family)
 		counter(metrics.received, float64(n.Received), name, family)
+		for form, c := range n.Checksums {
+			counter(metrics.checksums, float64(c), name, family, form.String())
+		}
 		counter(metrics.transitions, float64(n.Transitions), name, family)
 		counter(metrics.announce, float64(n.Announced), name, family)
 		counter(metrics.restored, float64(n.Restored), name, family)

@@ -29,7 +29,6 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	r.Range("spec.vrid", spec.VRID, 1, 255)
 	r.Range("spec.priority", *spec.Priority, 1, 255)
 	interfaceName(r, "spec.interface", spec.Interface)
-	duration(r, "spec.advertInterval", spec.AdvertInterval, 10*time.Millisecond, 40950*time.Millisecond, 10*time.Millisecond)
 	common := Router{
 		Router: vrrp.Router{
 			Key:            vrrp.Key{Name: name},
@@ -44,12 +43,14 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	patience(r, &common.Router, spec)
 	common.Announcing = announcing(r, spec.Announce)
 	addresses, claims := addresses(r, spec.Addresses)
+	wire(r, spec, addresses, &common.Router)
 	common.MinTTL = minTTL(r, spec.Transport)
 	peers := peers(r, spec.Transport, addresses)
 	var routers []Router
 	for _, family := range slices.Sorted(maps.Keys(addresses)) {
 		own := common
 		own.Family, own.Addresses, own.Unicast = family, addresses[family], peers[family]
+		own.Checksum = own.Checksum.In(family)
 		routers = append(routers, own)
 		claims = append(claims, claim{
 			what:  vridClaim{own.VRID, own.Interface, family},

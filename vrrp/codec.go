@@ -21,7 +21,6 @@ var (
 )
 
 const (
-	version3   = 3
 	typeAdvert = 1
 	headerLen  = 8
 
@@ -35,23 +34,26 @@ const (
 	maxInterval = 4095 * centisecond
 )
 
-// Advert is a VRRPv3 advertisement (RFC 9568 §5.2).
+// Advert is an advertisement of VRRPv3 (RFC 9568 §5.2) or VRRPv2 (RFC 3768 §5).
 type Advert struct {
+	Version   Version
 	VRID      uint8
 	Priority  uint8         // 0: the sender gives up ownership
-	Interval  time.Duration // Max Advertise Interval, 10 ms..40.95 s in whole centiseconds
+	Interval  time.Duration // between adverts, within Version's range
 	Addresses []netip.Addr  // all of one family
+	Checksum  Checksum      // only VRRPv3 over IPv4 leaves a choice
+	Auth      auth2         // VRRPv2 only
 }
 
 // fitting returns the addresses that one advert carries: the first 255, or
-// fewer where they would not fit a packet on a link with that MTU (0: not
-// known). The rest is excluded from it.
-func fitting(family Family, addrs []netip.Prefix, mtu int) []netip.Addr {
+// fewer where they and tail more bytes would not fit a packet on a link with
+// that MTU (0: not known). The rest is excluded from it.
+func fitting(family Family, addrs []netip.Prefix, mtu, tail int) []netip.Addr {
 	room := maxPacketLen
 	if mtu > 0 {
 		room = min(room, mtu)
 	}
-	n := min(len(addrs), maxCount, max(1, (room-headerIPv6-headerLen)/addrLen(family)))
+	n := min(len(addrs), maxCount, max(1, (room-headerIPv6-headerLen-tail)/addrLen(family)))
 	fit := make([]netip.Addr, n)
 	for i := range fit {
 		fit[i] = addrs[i].Addr()
@@ -73,18 +75,20 @@ func familyOf(a netip.Addr) Family {
 	return IPv6
 }
 
-// Marshal returns the advert as it stands behind the IP header, with the
-// checksum over the pseudo-header of src and dst, which must be of the
-// addresses' family. For IPv4 that is RFC 5798's form and keepalived's default.
+// Marshal returns the advert as it stands behind the IP header, for a packet
+// from src to dst, which must be of the addresses' family.
 func (a Advert) Marshal(src, dst netip.Addr) ([]byte, error) {
 	if len(a.Addresses) > maxCount {
 		return nil, fmt.Errorf("%d addresses in an advert that holds %d", len(a.Addresses), maxCount)
 	}
-	if a.Interval < centisecond || a.Interval > maxInterval || a.Interval%centisecond != 0 {
-		return nil, fmt.Errorf("advert interval %v is not in 10ms..40.95s in steps of 10ms", a.Interval)
+	if err := a.Version.check(a.Interval); err != nil {
+		return nil, err
 	}
 	if !src.IsValid() || !dst.IsValid() || src.Is4() != dst.Is4() {
 		return nil, fmt.Errorf("advert from %v to %v", src, dst)
+	}
+	if a.Version == VRRPv2 && !src.Is4() {
+		return nil, fmt.Errorf("advert of version 2 from %v: it is for IPv4 only", src)
 	}
 	for _, addr := range a.Addresses {
 		if addr.Is4() != src.Is4() {
@@ -94,48 +98,82 @@ func (a Advert) Marshal(src, dst netip.Addr) ([]byte, error) {
 	return a.encode(src, dst), nil
 }
 
+// size is the length of the encoded advert.
+func (a Advert) size(f Family) int {
+	n := headerLen + len(a.Addresses)*addrLen(f)
+	if a.Version == VRRPv2 {
+		n += authDataLen
+	}
+	return n
+}
+
 // encode is Marshal for an advert that is known to be valid.
 func (a Advert) encode(src, dst netip.Addr) []byte {
-	b := make([]byte, headerLen, headerLen+len(a.Addresses)*addrLen(familyOf(src)))
-	b[0] = version3<<4 | typeAdvert
+	b := make([]byte, headerLen, a.size(familyOf(src)))
+	b[0] = a.Version.number()<<4 | typeAdvert
 	b[1] = a.VRID
 	b[2] = a.Priority
 	b[3] = uint8(len(a.Addresses))
-	binary.BigEndian.PutUint16(b[4:], uint16(a.Interval/centisecond))
 	for _, addr := range a.Addresses {
-		b = append(b, addr.AsSlice()...)
+		if addr.Is4() {
+			b4 := addr.As4()
+			b = append(b, b4[:]...)
+		} else {
+			b16 := addr.As16()
+			b = append(b, b16[:]...)
+		}
 	}
-	binary.BigEndian.PutUint16(b[6:], ^fold(sum(pseudoSum(src, dst, len(b)), b)))
+	if a.Version == VRRPv2 {
+		b = a.complete2(b)
+	} else {
+		binary.BigEndian.PutUint16(b[4:], uint16(a.Interval/centisecond))
+	}
+	a.seal(b, src, dst)
 	return b
 }
 
+// seal puts the checksum into an encoded advert.
+func (a Advert) seal(b []byte, src, dst netip.Addr) {
+	b[6], b[7] = 0, 0
+	var acc uint32
+	if a.form(src) == PseudoHeader {
+		acc = pseudoSum(src, dst, len(b))
+	}
+	binary.BigEndian.PutUint16(b[6:], ^fold(sum(acc, b)))
+}
+
 // ParseAdvert reads what follows the IP header of a packet from src to dst. It
-// accepts IPv4 checksums with and without the pseudo-header and ignores bytes
-// behind the addresses, which some implementations use for authentication.
-// Its error is a DropReason.
+// takes both versions, VRRPv3's IPv4 checksums with and without the
+// pseudo-header, and ignores bytes behind the advert, which some
+// implementations use for authentication. Its error is a DropReason.
 func ParseAdvert(b []byte, src, dst netip.Addr) (Advert, error) {
 	if len(b) < headerLen {
 		return Advert{}, DropLength
 	}
-	if b[0]>>4 != version3 {
+	a := Advert{VRID: b[1], Priority: b[2]}
+	switch number := b[0] >> 4; {
+	case number == VRRPv2.number() && src.Is4():
+		a.Version = VRRPv2
+	case number != VRRPv3.number():
 		return Advert{}, DropVersion
 	}
 	if b[0]&0x0f != typeAdvert {
 		return Advert{}, DropType
 	}
 	size := addrLen(familyOf(src))
-	n := headerLen + int(b[3])*size
+	a.Addresses = make([]netip.Addr, b[3])
+	n := a.size(familyOf(src))
 	if len(b) < n {
 		return Advert{}, DropLength
 	}
-	if !checksumOK(b, n, src, dst) {
+	var ok bool
+	if a.Checksum, ok = a.verify(b, n, src, dst); !ok {
 		return Advert{}, DropChecksum
 	}
-	a := Advert{
-		VRID: b[1], Priority: b[2],
-		// The four bits before the interval are reserved: ignored on receipt.
-		Interval:  time.Duration(binary.BigEndian.Uint16(b[4:])&0x0fff) * centisecond,
-		Addresses: make([]netip.Addr, b[3]),
+	if a.Version == VRRPv2 {
+		a.parse2(b[:n])
+	} else { // the four bits before the interval are reserved: ignored on receipt
+		a.Interval = time.Duration(binary.BigEndian.Uint16(b[4:])&0x0fff) * centisecond
 	}
 	if a.Interval == 0 {
 		return Advert{}, DropInterval
@@ -147,18 +185,21 @@ func ParseAdvert(b []byte, src, dst netip.Addr) (Advert, error) {
 	return a, nil
 }
 
-// checksumOK says whether the checksum over the first n bytes is right. A
-// sender that pads may have summed the whole of b.
-func checksumOK(b []byte, n int, src, dst netip.Addr) bool {
+// verify says whether the checksum over the first n bytes is right, and in
+// which form. A sender that pads may have summed the whole of b.
+func (a Advert) verify(b []byte, n int, src, dst netip.Addr) (Checksum, bool) {
 	for _, part := range [][]byte{b[:n], b} {
-		if fold(sum(pseudoSum(src, dst, len(part)), part)) == 0xffff {
-			return true
+		if a.Version != VRRPv2 && fold(sum(pseudoSum(src, dst, len(part)), part)) == 0xffff {
+			return PseudoHeader, true
 		}
 		if src.Is4() && fold(sum(0, part)) == 0xffff {
-			return true
+			if a.Version == VRRPv2 {
+				return PseudoHeader, true // no choice: the zero value
+			}
+			return MessageOnly, true
 		}
 	}
-	return false
+	return 0, false
 }
 
 // pseudoSum is the unfolded sum of the pseudo-header: addresses, length and

@@ -39,6 +39,14 @@ func TestAdvertBytes(t *testing.T) {
 			Advert{VRID: 52, Priority: 100, Interval: 10 * time.Millisecond, Addresses: addrs("10.0.0.100", "10.0.0.101")},
 		},
 		{
+			"IPv4, the other checksum", "10.0.0.2", "224.0.0.18", "3133c80100644402" + "c0000264",
+			Advert{VRID: 51, Priority: 200, Interval: time.Second, Addresses: addrs("192.0.2.100"), Checksum: MessageOnly},
+		},
+		{
+			"version 2", "10.0.0.2", "224.0.0.18", "213364010001" + "7066" + "0a000064" + "0000000000000000",
+			Advert{Version: VRRPv2, VRID: 51, Priority: 100, Interval: time.Second, Addresses: addrs("10.0.0.100")},
+		},
+		{
 			"IPv6", "fe80::2", "ff02::12", "31336401000a6ea0" + "fd000000000000000000000000000100",
 			Advert{VRID: 51, Priority: 100, Interval: 100 * time.Millisecond, Addresses: addrs("fd00::100")},
 		},
@@ -76,6 +84,13 @@ func TestParseAdvertRefuses(t *testing.T) {
 	reserved[4] |= 0xf0
 	reserved = withoutPseudoHeader(reserved)
 
+	version2 := Advert{Version: VRRPv2, VRID: 51, Priority: 100, Interval: time.Second}
+	two := version2.encode(src, dst)
+	two3 := bytes.Clone(two)
+	Advert{}.seal(two3, src, dst)
+	version2.Interval = 0
+	two0 := version2.encode(src, dst)
+
 	with := func(i int, v byte) []byte {
 		b := bytes.Clone(good)
 		b[i] = v
@@ -94,7 +109,11 @@ func TestParseAdvertRefuses(t *testing.T) {
 		{"empty", nil, DropLength},
 		{"short header", good[:7], DropLength},
 		{"short of addresses", good[:11], DropLength},
-		{"version 2", with(0, 0x21), DropVersion},
+		{"version 2 without authentication data", with(0, 0x21), DropLength},
+		{"version 2", two, 0},
+		{"version 2 with a trailer", append(bytes.Clone(two), 1, 2, 3), 0},
+		{"version 2, interval 0", two0, DropInterval},
+		{"version 2 with a pseudo-header in the checksum", two3, DropChecksum},
 		{"version 4", with(0, 0x41), DropVersion},
 		{"type 2", with(0, 0x32), DropType},
 		{"count too high", with(3, 2), DropLength},
@@ -114,6 +133,12 @@ func TestParseAdvertRefuses(t *testing.T) {
 			}
 		})
 	}
+	t.Run("version 2 over IPv6", func(t *testing.T) {
+		src, dst := netip.MustParseAddr("fe80::2"), netip.MustParseAddr("ff02::12")
+		if _, err := ParseAdvert(two, src, dst); !errors.Is(err, DropVersion) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("IPv6 needs the pseudo-header", func(t *testing.T) {
 		src, dst := netip.MustParseAddr("fe80::2"), netip.MustParseAddr("ff02::12")
 		b := Advert{VRID: 51, Priority: 100, Interval: time.Second}.encode(src, dst)
@@ -143,6 +168,9 @@ func TestMarshalRefuses(t *testing.T) {
 	}{
 		{"interval 0", "10.0.0.1", "224.0.0.18", Advert{}, "interval"},
 		{"interval too long", "10.0.0.1", "224.0.0.18", Advert{Interval: 41 * time.Second}, "interval"},
+		{"version 2, part of a second", "10.0.0.1", "224.0.0.18", Advert{Version: VRRPv2, Interval: 1500 * time.Millisecond}, "interval"},
+		{"version 2, 256 s", "10.0.0.1", "224.0.0.18", Advert{Version: VRRPv2, Interval: 256 * time.Second}, "interval"},
+		{"version 2 over IPv6", "fe80::1", "ff02::12", Advert{Version: VRRPv2, Interval: time.Second}, "IPv4 only"},
 		{"part of a centisecond", "10.0.0.1", "224.0.0.18", Advert{Interval: 15 * time.Millisecond}, "interval"},
 		{"mixed families", "10.0.0.1", "ff02::12", Advert{Interval: time.Second}, "from 10.0.0.1 to ff02::12"},
 		{"address of the other family", "10.0.0.1", "224.0.0.18", Advert{Interval: time.Second, Addresses: addrs("fd00::1")}, "fd00::1"},
@@ -171,7 +199,7 @@ func TestFitting(t *testing.T) {
 		return list
 	}
 	for f, want := range map[Family]int{IPv4: 255, IPv6: 77} {
-		got := fitting(f, many(f), 0)
+		got := fitting(f, many(f), 0, 0)
 		if len(got) != want {
 			t.Errorf("%v: want %d addresses, got %d", f, want, len(got))
 		}
@@ -186,6 +214,7 @@ func FuzzParseAdvert(f *testing.F) {
 	for _, seed := range []string{
 		"31336401006475720a000064", "31336401000a6ea0fd000000000000000000000000000100",
 		"313464020001417c0a0000640a000065", "21", "", "3133ff00006400000000",
+		"213364010001" + "7066" + "0a000064" + "0000000000000000", "3133c80100644402" + "c0000264",
 	} {
 		b, err := hex.DecodeString(seed)
 		if err != nil {

@@ -45,6 +45,9 @@ func (n *Node) reconfigure(r *router, w Router) {
 		return
 	}
 	r.Router = w
+	if w.Version == VRRPv2 { // which has no interval to learn
+		r.masterInterval = w.AdvertInterval
+	}
 	n.reprioritize()
 	n.encode(r)
 	n.readdress(r)
@@ -191,9 +194,6 @@ func group(f Family) netip.Addr {
 // packet makes the advert with one priority for one destination. A valid
 // Router makes a valid advert.
 func (n *Node) packet(r *router, dst netip.Addr, priority uint8) Send {
-	a := Advert{
-		VRID: r.VRID, Priority: priority, Interval: r.AdvertInterval,
-		Addresses: fitting(r.Family, r.Addresses, n.links[r.Interface].MTU),
-	}
+	a := r.advert(priority, n.links[r.Interface].MTU)
 	return Send{Key: r.Key, Interface: r.Interface, Src: r.src, Dst: dst, Priority: priority, Packet: a.encode(r.src, dst)}
 }

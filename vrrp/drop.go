@@ -4,18 +4,19 @@ package vrrp
 // callers of ParseAdvert find it with errors.As.
 type DropReason uint8
 
-// The reasons, in the order in which they are checked.
+// The reasons. Those up to DropInterval are found in the packet alone.
 const (
 	DropLength      DropReason = iota + 1 // shorter than its header and addresses
-	DropVersion                           // not VRRPv3
+	DropVersion                           // not the router's version of the protocol, or none that we know
 	DropType                              // not an advertisement
-	DropChecksum                          // wrong with and without the pseudo-header
-	DropInterval                          // Max Advertise Interval of zero
+	DropChecksum                          // wrong in every form that the version has
+	DropInterval                          // advert interval of zero; version 2: not the router's own
 	DropVRID                              // no router of ours on this interface has this VRID
 	DropTTL                               // TTL or hop limit too low: it has crossed routers
 	DropOwnAddress                        // sent from our own address: a loop, or an address in use twice
 	DropDestination                       // unicast to a multicast router, or the other way round
 	DropNotPeer                           // source is not among the unicast peers
+	DropAuthType                          // authenticated in another way than the router, or not at all
 	dropReasons
 )
 
@@ -24,6 +25,7 @@ var dropNames = [...]string{
 	DropChecksum: "checksum", DropInterval: "interval", DropVRID: "vrid",
 	DropTTL: "ttl", DropOwnAddress: "own-address",
 	DropDestination: "destination", DropNotPeer: "not-peer",
+	DropAuthType: "auth-type",
 }
 
 // String returns the reason as a short label, such as "checksum".

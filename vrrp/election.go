@@ -32,11 +32,12 @@ func (n *Node) hear(e Received, a Advert) {
 		n.strays.count(DropVRID)
 	}
 	for _, r := range routers {
-		if reason := r.judge(e); reason != 0 {
+		if reason := r.judge(e, a); reason != 0 {
 			n.refuse(r, reason, e)
 			continue
 		}
 		r.counters.Received++
+		r.counters.Checksums.count(a, r.Family)
 		from := Peer{Addr: e.Src, Priority: a.Priority}
 		switch r.state {
 		case Backup:
@@ -58,8 +59,8 @@ func (n *Node) refuse(r *router, reason DropReason, e Received) {
 	}
 }
 
-// judge says why a router does not listen to a packet, or 0.
-func (r *router) judge(e Received) DropReason {
+// judge says why a router does not listen to an advert, or 0.
+func (r *router) judge(e Received, a Advert) DropReason {
 	unicast := len(r.Unicast) > 0
 	least := hopLimit
 	if unicast && r.MinTTL != 0 {
@@ -74,6 +75,12 @@ func (r *router) judge(e Received) DropReason {
 		return DropDestination
 	case unicast && !slices.Contains(r.Unicast, e.Src):
 		return DropNotPeer
+	case a.Version != r.Version:
+		return DropVersion
+	case a.Version == VRRPv2 && a.Interval != r.AdvertInterval: // RFC 3768 §7.1
+		return DropInterval
+	case a.Version == VRRPv2 && a.Auth.Type != authTypeNone:
+		return DropAuthType
 	}
 	return 0
 }

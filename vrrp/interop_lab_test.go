@@ -49,7 +49,7 @@ func TestLabTakeOver(t *testing.T) {
 
 // TestLabPreempt is who gives way to whom, and why.
 func TestLabPreempt(t *testing.T) {
-	c := cell{vrrp.IPv4, false}
+	c := cell{family: vrrp.IPv4}
 	tests := []struct {
 		name string
 		run  func(p *pair)

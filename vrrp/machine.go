@@ -62,7 +62,11 @@ type Peer struct {
 func (r *router) wireKey() wireKey { return wireKey{r.Interface, r.Family, r.VRID} }
 
 // skew is Skew_Time (RFC 9568 §6.1): the higher our priority, the shorter.
+// VRRPv2 measures it in seconds, whatever the interval (RFC 3768 §6.1).
 func (r *router) skew() time.Duration {
+	if r.Version == VRRPv2 {
+		return (256 - time.Duration(r.prio.Effective())) * time.Second / 256
+	}
 	return (256 - time.Duration(r.prio.Effective())) * r.masterInterval / 256
 }
 

@@ -34,14 +34,32 @@ const (
 
 // cell is one combination of the interop table.
 type cell struct {
-	family  vrrp.Family
-	unicast bool
+	family   vrrp.Family
+	unicast  bool
+	version  vrrp.Version
+	checksum vrrp.Checksum
 }
 
-var cells = []cell{{vrrp.IPv4, false}, {vrrp.IPv4, true}, {vrrp.IPv6, false}, {vrrp.IPv6, true}}
+var cells = []cell{{family: vrrp.IPv4}, {family: vrrp.IPv4, unicast: true}, {family: vrrp.IPv6}, {family: vrrp.IPv6, unicast: true}}
 
 func (c cell) String() string {
-	return fmt.Sprintf("%v %s", c.family, map[bool]string{false: "multicast", true: "unicast"}[c.unicast])
+	text := fmt.Sprintf("%v %s", c.family, map[bool]string{false: "multicast", true: "unicast"}[c.unicast])
+	if c.version == vrrp.VRRPv2 {
+		text += " version 2"
+	}
+	if c.checksum == vrrp.MessageOnly {
+		text += " message-only checksum"
+	}
+	return text
+}
+
+// interval is the shortest that the version has, if that is longer than what
+// the tests use otherwise.
+func (c cell) interval() time.Duration {
+	if c.version == vrrp.VRRPv2 {
+		return time.Second
+	}
+	return advertInterval
 }
 
 func (c cell) vip() netip.Prefix {
@@ -63,7 +81,8 @@ func (c cell) node(i int) netip.Addr {
 func (c cell) router(priority uint8) vrrp.Router {
 	r := vrrp.Router{
 		Key: vrrp.Key{Name: "web", Family: c.family}, VRID: 51, Interface: "eth0",
-		Addresses: []netip.Prefix{c.vip()}, Priority: vrrp.Priority{Base: priority}, AdvertInterval: advertInterval,
+		Addresses: []netip.Prefix{c.vip()}, Priority: vrrp.Priority{Base: priority}, AdvertInterval: c.interval(),
+		Version: c.version, Checksum: c.checksum,
 	}
 	if c.unicast {
 		r.Unicast = []netip.Addr{c.node(2)}
@@ -79,22 +98,25 @@ func (c cell) keepalivedConf(priority uint8, options string) string {
 	if c.unicast {
 		options += fmt.Sprintf("\n unicast_src_ip %v\n unicast_peer {\n  %v\n }", c.node(2), c.node(1))
 	}
+	if c.checksum == vrrp.MessageOnly {
+		options += "\n v3_checksum_as_v2"
+	}
 	return fmt.Sprintf(`global_defs {
  router_id b
  vrrp_priority -20
 }
 vrrp_instance web {
- version 3
+ version %v
  interface eth0
  virtual_router_id 51
  priority %d
- advert_int %.2f
+ advert_int %v
  %s
  virtual_ipaddress {
   %v
  }
 }
-`, priority, advertInterval.Seconds(), options, c.vip())
+`, c.version, priority, c.interval().Seconds(), options, c.vip())
 }
 
 // pair is the two nodes of a test: ours on a, keepalived on b.
@@ -131,7 +153,7 @@ func newPair(t *testing.T, c cell) *pair {
 	p := &pair{T: t, cell: c, net: n, log: &output{}, wire: &output{}}
 	p.a = n.Node("a", "10.0.0.1/24", "fd00::1/64")
 	p.b = n.Node("b", "10.0.0.2/24", "fd00::2/64")
-	dump := p.b.Command(t.Context(), "tcpdump", "-l", "-n", "-vv", "-i", "eth0", "ip proto 112 or ip6 proto 112")
+	dump := p.b.Command(t.Context(), "tcpdump", "-l", "-n", "-vv", "-x", "-i", "eth0", "ip proto 112 or ip6 proto 112")
 	dump.Stdout, dump.Stderr = p.wire, p.wire
 	if err := p.b.Start(dump); err != nil {
 		t.Fatal(err)
@@ -286,7 +308,7 @@ var faults = regexp.MustCompile(`(?i)\bbad\b|invalid|malformed|truncated|checksu
 func (p *pair) clean(e *vrrp.Engine) {
 	p.Helper()
 	lab.Poll(p, patience, "tcpdump shows an advert of ours", func() bool { // it prints what it sees a little later
-		return strings.Contains(p.wire.String(), "VRRPv3, Advertisement, vrid 51")
+		return strings.Contains(p.wire.String(), fmt.Sprintf("VRRPv%v, Advertisement, vrid 51", p.version))
 	})
 	if d := status(p.T, e).Counters.Dropped; len(d) > 0 {
 		p.Errorf("we have dropped adverts: %v", d)

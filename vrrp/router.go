@@ -1,5 +1,5 @@
 // Package vrrp elects the owner of virtual IP addresses with the Virtual
-// Router Redundancy Protocol, version 3 (RFC 9568, RFC 5798).
+// Router Redundancy Protocol, version 3 (RFC 9568, RFC 5798) or 2 (RFC 3768).
 //
 // The core is [Node.Step], a pure function of (state, event, now); sockets and
 // clocks are in the engine. A Router here is one virtual router in one address
@@ -67,7 +67,9 @@ type Router struct {
 	Addresses []netip.Prefix `json:"addresses"` // all of Key.Family, in the user's order; the prefix is the on-link length
 	Priority  Priority       `json:"priority"`
 
-	AdvertInterval time.Duration `json:"advertInterval"` // 10 ms..40.95 s, whole centiseconds
+	Version        Version       `json:"version"`
+	Checksum       Checksum      `json:"checksum,omitempty"` // of adverts over IPv4 that we send; any is accepted
+	AdvertInterval time.Duration `json:"advertInterval"`     // 10 ms..40.95 s in whole centiseconds; version 2: 1 s..255 s in whole seconds
 	Preempt        PreemptMode   `json:"preempt"`
 	PreemptDelay   time.Duration `json:"preemptDelay,omitempty"` // only with PreemptDelay
 	Unicast        []netip.Addr  `json:"unicast,omitempty"`      // peers; empty means multicast

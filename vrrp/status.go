@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ type Counters struct {
 	Restored    uint64 `json:"restored"`  // addresses that others had removed
 	Rivals      uint64 `json:"rivals"`    // times another node claimed what we own; counted at most every 5 s
 	Stalls      uint64 `json:"stalls"`    // times this node ran so late that silence, or ownership, proved nothing
+
+	Checksums Checksums `json:"checksums,omitempty"` // of Received, where the version leaves a choice
 }
 
 // RouterStatus says what a router is, and why.
@@ -75,6 +78,7 @@ func (d Drops) clone() Drops {
 
 func (c Counters) clone() Counters {
 	c.Dropped = c.Dropped.clone()
+	c.Checksums = maps.Clone(c.Checksums)
 	return c
 }
 

@@ -37,8 +37,13 @@ func (r Router) Validate() error {
 	bad(r.VRID == 0, "vrid 0 is not in 1..255")
 	bad(r.Interface == "" || len(r.Interface) > maxIfName, "interface name %q is not 1..%d bytes long", r.Interface, maxIfName)
 	bad(r.Priority.Base == 0, "priority 0 is not in 1..255")
-	bad(r.AdvertInterval < centisecond || r.AdvertInterval > maxInterval || r.AdvertInterval%centisecond != 0,
-		"advert interval %v is not in 10ms..40.95s in steps of 10ms", r.AdvertInterval)
+	bad(r.Version > VRRPv2, "version %d is unknown", uint8(r.Version))
+	bad(r.Version == VRRPv2 && r.Family != IPv4, "version 2 is for IPv4 only")
+	bad(r.Checksum > MessageOnly, "checksum form %d is unknown", uint8(r.Checksum))
+	bad(r.Checksum != PseudoHeader && (r.Version != VRRPv3 || r.Family != IPv4), "checksum form %v is for version 3 over IPv4 only", r.Checksum)
+	if err := r.Version.check(r.AdvertInterval); err != nil {
+		errs = append(errs, err)
+	}
 	bad(r.Preempt > PreemptDelay, "preempt mode %d is unknown", uint8(r.Preempt))
 	bad(r.PreemptDelay < 0, "preempt delay %v is negative", r.PreemptDelay)
 	bad(r.DownAdverts > maxDownAdverts, "%d missing adverts are not in 1..%d", r.DownAdverts, maxDownAdverts)

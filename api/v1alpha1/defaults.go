@@ -12,6 +12,8 @@ import (
 func (s VirtualRouterSpec) WithDefaults() VirtualRouterSpec {
 	s = *s.DeepCopy()
 	setDefault(&s.Priority, ptr.To[int32](100))
+	setDefault(&s.Version, 3)
+	setDefault(&s.Checksum, ChecksumPseudoHeader)
 	setDefault(&s.AdvertInterval, &metav1.Duration{Duration: time.Second})
 	setDefault(&s.Preempt.Mode, PreemptAlways)
 	setDefault(&s.Transport.Mode, TransportMulticast)

@@ -126,7 +126,7 @@ func TestDefaults(t *testing.T) {
 		want string
 	}{
 		{"VirtualRouter", VirtualRouterSpec{}.WithDefaults(),
-			`{"vrid":0,"interface":"","addresses":null,"priority":100,"advertInterval":"1s","preempt":{"mode":"Always"},"transport":{"mode":"Multicast"},` +
+			`{"vrid":0,"interface":"","addresses":null,"priority":100,"version":3,"checksum":"PseudoHeader","advertInterval":"1s","preempt":{"mode":"Always"},"transport":{"mode":"Multicast"},` +
 				`"downTimerAdverts":3,"startupDelay":"0s","linkUpDelay":"0s","announce":{"repeat":5,"delay":"5s","refresh":"1m0s"}}`},
 		{"L4Service", L4ServiceSpec{Port: 7, RealServers: []RealServer{{}}, Service: &ServiceReference{}}.WithDefaults(),
 			`{"address":"","port":7,"protocol":"TCP","scheduler":"wlc","forwarding":"NAT","masquerade":true,` +

@@ -3,8 +3,8 @@ package v1alpha1
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // VirtualRouter is a set of virtual IP addresses that always belong to exactly
-// one node, elected with VRRP version 3 (RFC 9568). With addresses of both
-// families it is one election per family, under the same VRID.
+// one node, elected with VRRP version 3 (RFC 9568) or 2 (RFC 3768). With
+// addresses of both families it is one election per family, under the same VRID.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,shortName=vr
@@ -60,9 +60,25 @@ type VirtualRouterSpec struct {
 	// +listMapKey=node
 	Priorities []NodePriority `json:"priorities,omitempty"`
 
-	// AdvertInterval is the time between the owner's adverts, 10ms to 40.95s
-	// in whole centiseconds. A dead owner is replaced after about three of
-	// them. Default: 1s.
+	// Version is the version of the protocol, the same on every node: 3, or 2
+	// for IPv4 beside routers that know nothing newer. Default: 3.
+	//
+	// +optional
+	// +kubebuilder:validation:Enum=2;3
+	Version int32 `json:"version,omitempty"`
+
+	// Checksum is what the checksum of our adverts of version 3 over IPv4
+	// covers; adverts of others are accepted with either. Default:
+	// PseudoHeader, as with keepalived.
+	//
+	// +optional
+	Checksum Checksum `json:"checksum,omitempty"`
+
+	// AdvertInterval is the time between the owner's adverts: 10ms to 40.95s
+	// in whole centiseconds, the same on every node for a prompt take-over;
+	// with version 2, 1s to 255s in whole seconds, and it must be the same: a
+	// node does not listen to another interval. A dead owner is replaced after
+	// about three of them. Default: 1s.
 	//
 	// +optional
 	AdvertInterval *metav1.Duration `json:"advertInterval,omitempty"`

@@ -1,0 +1,179 @@
+package vrrp
+
+import (
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// listener is a node with one router, and what it makes of packets.
+type listener struct {
+	*testing.T
+	node *Node
+	now  time.Time
+}
+
+// self is the listener's own address, peer that of who advertises to it.
+var (
+	self = netip.MustParseAddr("10.0.0.1")
+	peer = netip.MustParseAddr("10.0.0.2")
+)
+
+// plainRouter is a valid router, of version 3 and without authentication.
+func plainRouter() Router {
+	return Router{
+		Key: Key{"web", IPv4}, VRID: 51, Interface: "eth0", AdvertInterval: time.Second,
+		Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.100/24")}, Priority: Priority{Base: 100},
+	}
+}
+
+func newListener(t *testing.T, r Router) *listener {
+	t.Helper()
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	l := &listener{T: t, node: NewNode(), now: time.Unix(1_000_000, 0)}
+	l.node.Step(Link{Interface: "eth0", Up: true, Addresses: []netip.Prefix{netip.PrefixFrom(self, 24)}}, l.now)
+	l.node.Step(Configure{Routers: []Router{r}}, l.now)
+	return l
+}
+
+// hears hands in what r would send from the peer's address, and returns the
+// reason for which it is refused, or 0.
+func (l *listener) hears(r Router) DropReason {
+	l.Helper()
+	return l.receives(Received{
+		Interface: "eth0", Src: peer, Dst: group4, TTL: 255,
+		Packet: r.advert(r.Priority.Effective(), 0).encode(peer, group4),
+	})
+}
+
+func (l *listener) receives(e Received) DropReason {
+	l.Helper()
+	before := l.status()
+	l.node.Step(e, l.now)
+	after := l.status()
+	if after.Counters.Received > before.Counters.Received {
+		return 0
+	}
+	after.Counters = before.Counters
+	if diff := cmp.Diff(before, after, compareAddrs); diff != "" {
+		l.Errorf("a refused advert changed the state:\n%s", diff)
+	}
+	for r, n := range l.status().Counters.Dropped {
+		if n > before.Counters.Dropped[r] {
+			return r
+		}
+	}
+	l.Fatal("neither accepted nor counted")
+	return 0
+}
+
+func (l *listener) status() RouterStatus { return l.node.Status()[0] }
+
+// Every router hears its own kind and no other.
+func TestHearsItsVersionOnly(t *testing.T) {
+	three, two := plainRouter(), plainRouter()
+	two.Version = VRRPv2
+	slow := two
+	slow.AdvertInterval = 2 * time.Second
+	slow3 := three
+	slow3.AdvertInterval = 2 * time.Second
+	tests := []struct {
+		name     string
+		we, peer Router
+		want     DropReason
+	}{
+		{"version 3", three, three, 0},
+		{"version 2", two, two, 0},
+		{"version 2 to version 3", three, two, DropVersion},
+		{"version 3 to version 2", two, three, DropVersion},
+		{"another interval, version 2", two, slow, DropInterval},
+		{"another interval, version 3", three, slow3, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := newListener(t, tt.we).hears(tt.peer); got != tt.want {
+				t.Errorf("want %v, got %v", tt.want, got)
+			}
+		})
+	}
+}
+
+func TestRefusesOtherAuthentication(t *testing.T) {
+	r := plainRouter()
+	r.Version = VRRPv2
+	a := r.advert(200, 0)
+	a.Auth.Type = 1
+	e := Received{Interface: "eth0", Src: peer, Dst: group4, TTL: 255, Packet: a.encode(peer, group4)}
+	if got := newListener(t, r).receives(e); got != DropAuthType {
+		t.Errorf("want %v, got %v", DropAuthType, got)
+	}
+}
+
+// The status shows what the peers send.
+func TestChecksumsCounted(t *testing.T) {
+	other := plainRouter()
+	other.Checksum = MessageOnly
+	l := newListener(t, plainRouter())
+	for _, r := range []Router{plainRouter(), other, other} {
+		if got := l.hears(r); got != 0 {
+			t.Fatal(got)
+		}
+	}
+	want := Checksums{PseudoHeader: 1, MessageOnly: 2}
+	if diff := cmp.Diff(want, l.status().Counters.Checksums); diff != "" {
+		t.Errorf("checksums (-want +got):\n%s", diff)
+	}
+	two := plainRouter()
+	two.Version = VRRPv2
+	l = newListener(t, two)
+	if l.hears(two); len(l.status().Counters.Checksums) > 0 {
+		t.Errorf("version 2 has one form: %v", l.status().Counters.Checksums)
+	}
+}
+
+// VRRPv2 measures the skew time in seconds, whatever the interval.
+func TestSkewOfVersion2(t *testing.T) {
+	r := plainRouter()
+	r.Version, r.AdvertInterval, r.Priority.Base = VRRPv2, 10*time.Second, 128
+	l := newListener(t, r)
+	at, ok := l.node.Deadline()
+	if want := 30*time.Second + 500*time.Millisecond; !ok || at.Sub(l.now) != want {
+		t.Errorf("want a master-down interval of %v, got %v", want, at.Sub(l.now))
+	}
+}
+
+func TestValidateWire(t *testing.T) {
+	six := Router{Key: Key{"web", IPv6}, Addresses: []netip.Prefix{netip.MustParsePrefix("fd00::1/64")}}
+	tests := []struct {
+		name   string
+		change func(*Router)
+		want   string
+	}{
+		{"version 2", func(r *Router) { r.Version = VRRPv2 }, ""},
+		{"message-only checksum", func(r *Router) { r.Checksum = MessageOnly }, ""},
+		{"unknown version", func(r *Router) { r.Version = 9 }, "version 9"},
+		{"unknown checksum", func(r *Router) { r.Checksum = 9 }, "checksum form 9"},
+		{"version 2 over IPv6", func(r *Router) { r.Key, r.Addresses, r.Version = six.Key, six.Addresses, VRRPv2 }, "IPv4 only"},
+		{"version 2 in milliseconds", func(r *Router) { r.Version, r.AdvertInterval = VRRPv2, 100*time.Millisecond }, "interval"},
+		{"checksum of version 2", func(r *Router) { r.Version, r.Checksum = VRRPv2, MessageOnly }, "checksum form"},
+		{"checksum over IPv6", func(r *Router) { r.Key, r.Addresses, r.Checksum = six.Key, six.Addresses, MessageOnly }, "checksum form"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			r := plainRouter()
+			tt.change(&r)
+			err := r.Validate()
+			if tt.want == "" && err == nil {
+				return
+			}
+			if tt.want == "" || err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("want an error about %q, got %v", tt.want, err)
+			}
+		})
+	}
+}
