@@ -21,8 +21,8 @@ import (
 	"harmony/vrrp"
 )
 
-// binary builds harmony once for all tests.
-var binary = sync.OnceValues(func() (string, error) {
+// harmony builds harmony once for all tests.
+var harmony = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "harmony-test")
 	if err != nil {
 		return "", err
@@ -37,7 +37,7 @@ var binary = sync.OnceValues(func() (string, error) {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if path, err := binary(); err == nil {
+	if path, err := harmony(); err == nil {
 		os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)
@@ -49,6 +49,7 @@ type host struct {
 	node   *lab.Node
 	dir    agent.RunDir
 	from   string
+	mac    string
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has ended with err
 	err    error
@@ -57,6 +58,7 @@ type host struct {
 // newHost starts an agent with a virtual router of the given priority.
 func newHost(t *testing.T, net *lab.Net, name, addr string, priority int) *host {
 	h := &host{t: t, node: net.Node(name, addr), dir: agent.RunDir(t.TempDir()), from: t.TempDir()}
+	h.mac = linkAddress(t, h.node)
 	h.write("router.yaml", router(priority))
 	h.start()
 	t.Cleanup(func() { // before the folders go
@@ -88,7 +90,7 @@ func (h *host) write(file, text string) {
 
 func (h *host) start() {
 	h.t.Helper()
-	path, err := binary()
+	path, err := harmony()
 	if err != nil {
 		h.t.Fatal(err)
 	}

@@ -39,6 +39,7 @@ type elector struct {
 	vips    *vip.Addresses
 	fence   *nft.Fence // nil where the kernel cannot
 	engine  *vrrp.Engine
+	pulse   *pulse // what the worker watches us by
 	ops     chan func()
 	moved   chan struct{} // a router changed state; capacity 1
 
@@ -74,8 +75,12 @@ func Run(ctx context.Context, o Options) error {
 	if err := e.openActuators(); err != nil {
 		return err
 	}
+	if e.pulse, err = newPulse(); err != nil {
+		return err
+	}
+	defer e.pulse.close()
 	beRealTime(o.Log)
-	e.engine, err = vrrp.Start(vrrp.Options{Log: o.Log, Actuator: e.vips, Observe: e.observe})
+	e.engine, err = vrrp.Start(vrrp.Options{Log: o.Log, Actuator: e.vips, Observe: e.observe, Pulse: e.pulse.beat})
 	if err != nil {
 		return fmt.Errorf("starting the election: %w", err)
 	}

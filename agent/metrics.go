@@ -22,6 +22,7 @@ var metrics = struct {
 	owner, priority, sent, received, dropped, transitions, announce, rivals *prometheus.Desc
 	restored                                                                *prometheus.Desc
 	checksums                                                               *prometheus.Desc
+	stalls, hung, silenced                                                  *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
 	info:         desc("info", "1, labelled with version and node.", "version", "node"),
@@ -40,6 +41,9 @@ var metrics = struct {
 	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
 	restored:     desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
 	rivals:       desc("vrrp_rivals_total", "Times another node claimed what this one owns.", "router", "family"),
+	stalls:       desc("vrrp_stalls_total", "Times this node ran too late to believe in silence or ownership.", "router", "family"),
+	hung:         desc("elector_stalls_total", "Times the watchdog found the elector late."),
+	silenced:     desc("elector_silenced", "1 while the elector is late and its addresses are silenced."),
 	realServerUp: desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
 	active:       desc("real_server_active_connections", "Established connections.", "service", "real_server"),
 	inactive:     desc("real_server_inactive_connections", "Other connections that the kernel remembers.", "service", "real_server"),
@@ -86,9 +90,14 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(metrics.announce, float64(n.Announced), name, family)
 		counter(metrics.restored, float64(n.Restored), name, family)
 		counter(metrics.rivals, float64(n.Rivals), name, family)
+		counter(metrics.stalls, float64(n.Stalls), name, family)
 		for reason, count := range n.Dropped {
 			counter(metrics.dropped, float64(count), name, family, reason.String())
 		}
+	}
+	if w := s.Worker.Watchdog; w != nil {
+		counter(metrics.hung, float64(w.Stalls))
+		gauge(metrics.silenced, one(w.Silent))
 	}
 	c.collectBackends(gauge)
 	gauge(metrics.inSync, one(s.Worker.NGINX.Wanted != "" && s.Worker.NGINX.Wanted == s.Worker.NGINX.Served))

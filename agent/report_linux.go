@@ -18,6 +18,10 @@ func (w *worker) report() *WorkerReport {
 		PID: os.Getpid(), Started: w.started, Source: w.source,
 		Services: w.services(), Sites: sites(w.plan.NGINX),
 	}
+	if w.watchdog != nil {
+		seen := w.watchdog.report()
+		r.Watchdog = &seen
+	}
 	nginx, err := nginxconf.ReadStatus(string(w.o.RunDir))
 	if err == nil {
 		r.NGINX = nginx

@@ -44,6 +44,7 @@ type WorkerReport struct {
 	Services []ServiceStatus  `json:"services"`
 	NGINX    nginxconf.Status `json:"nginx"`
 	Sites    []SiteStatus     `json:"sites"`
+	Watchdog *WatchdogStatus  `json:"watchdog,omitempty"` // nil: the worker cannot watch
 }
 
 // SourceStatus says what the node decides from.

@@ -53,6 +53,7 @@ type worker struct {
 	table  *ipvs.Table   // nil while the kernel has no ip_vs
 	masq   *nft.Table    // nil while the kernel has no nft
 
+	watchdog *watchdog // nil while there is nothing to silence with
 	election ElectionReport
 	joined   bool             // the elector knows our routers
 	faults   map[string]error // by actuator: what is not as planned
@@ -77,8 +78,15 @@ func RunWorker(ctx context.Context, o Options) error {
 	}
 	w.checks = check.NewRunner(check.Options{Log: o.Log, Changed: w.verdictChanged, Jitter: rand.N[time.Duration]})
 	defer w.checks.Close()
+	if w.watchdog, err = watch(os.NewFile(PulseFD, "pulse"), o.Log); err != nil {
+		o.Log.Warn("a stalled elector will not be silenced", "err", err)
+	}
 	go w.listen()
-	return w.run(ctx)
+	err = w.run(ctx)
+	if w.watchdog != nil {
+		err = errors.Join(err, w.watchdog.close())
+	}
+	return err
 }
 
 // listen ends when the elector closes its end.

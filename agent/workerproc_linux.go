@@ -17,9 +17,11 @@ import (
 
 const (
 	// WorkerCommand is the hidden subcommand that runs the worker; WorkerFD
-	// is the file descriptor on which it finds the elector.
+	// and PulseFD are the file descriptors on which it finds the elector and
+	// its pulse.
 	WorkerCommand = "worker"
 	WorkerFD      = 3
+	PulseFD       = 4
 
 	// stopTimeout is what the worker has for its clean-up at a stop.
 	stopTimeout = 15 * time.Second
@@ -40,7 +42,7 @@ type workerProc struct {
 }
 
 // startWorker runs this binary's worker with the same options.
-func startWorker(o Options) (*workerProc, error) {
+func startWorker(o Options, pulse *os.File) (*workerProc, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding our own binary: %w", err)
@@ -58,7 +60,7 @@ func startWorker(o Options) (*workerProc, error) {
 	}
 	cmd := exec.Command(self, WorkerCommand, "--from", o.From, "--node", o.Node, "--run-dir", string(o.RunDir), "--http", o.HTTP)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.ExtraFiles = []*os.File{theirs, pulse}
 	if err := startUnprivileged(cmd); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("starting the worker: %w", err)
@@ -150,7 +152,7 @@ func (w *workerProc) wait(limit time.Duration) error {
 
 // spawn starts a worker; failing that, tries again later.
 func (e *elector) spawn(b *backoff) {
-	w, err := startWorker(e.o)
+	w, err := startWorker(e.o, e.pulse.file)
 	if err != nil {
 		e.o.Log.Error("worker not started", "err", err, "retry", b.again(0))
 		return

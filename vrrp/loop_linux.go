@@ -134,6 +134,9 @@ func (l *loop) close() {
 // run waits and works until the node has halted. A timer acts only after
 // everything that had arrived by then was heard.
 func (l *loop) run() error {
+	if l.Pulse != nil {
+		defer l.Pulse(time.Time{}) // the addresses are gone
+	}
 	for !l.halting || !l.node.Idle() {
 		at, _ := l.node.Deadline()
 		l.pulse()
