@@ -76,7 +76,7 @@ func RunWorker(ctx context.Context, o Options) error {
 		dirty: make(chan struct{}, 1), faults: map[string]error{},
 		store: source.NewStore(string(o.RunDir)),
 	}
-	w.checks = check.NewRunner(check.Options{Log: o.Log, Changed: w.verdictChanged, Jitter: rand.N[time.Duration]})
+	w.checks = check.NewRunner(check.Options{Log: o.Log, Changed: w.verdictChanged, Jitter: rand.N[time.Duration], CutOff: cutOff})
 	defer w.checks.Close()
 	if w.watchdog, err = watch(os.NewFile(PulseFD, "pulse"), o.Log); err != nil {
 		o.Log.Warn("a stalled elector will not be silenced", "err", err)

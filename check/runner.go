@@ -22,6 +22,12 @@ type Options struct {
 	// so that a thousand checks do not fire at once. Required.
 	Jitter func(interval time.Duration) time.Duration
 
+	// CutOff says that this node has lost its own way to the target, such as
+	// the carrier of its link: then a failure proves nothing about the target,
+	// and the verdict stays. It is called after failures, from the goroutines
+	// of checks. Nil means never.
+	CutOff func(spec Spec) bool
+
 	// Probe is one probe; a nil error is a success. It must return when ctx is
 	// done, which is after Spec.Timeout at the latest. Nil means TCP: a
 	// connection is made and closed.
@@ -51,6 +57,7 @@ type run struct {
 	cancel  context.CancelFunc
 	state   State
 	verdict Verdict
+	cutOff  bool // the last probe failed while the node was cut off
 }
 
 // NewRunner returns a Runner without checks. The caller closes it.
@@ -130,7 +137,8 @@ func (r *Runner) probe(ctx context.Context, spec Spec, c *run) {
 	limited, cancel := context.WithTimeout(ctx, spec.Timeout)
 	defer cancel()
 	err := r.opt.Probe(limited, spec)
-	verdict, streak, changed := r.judge(ctx, spec, c, err)
+	cutOff := err != nil && r.opt.CutOff != nil && r.opt.CutOff(spec)
+	verdict, streak, changed := r.judge(ctx, spec, c, err, cutOff)
 	if !changed {
 		return
 	}
@@ -141,16 +149,24 @@ func (r *Runner) probe(ctx context.Context, spec Spec, c *run) {
 
 // judge folds one result into the check. It returns the verdict, the results in
 // a row that spoke against the one before, and whether that has changed.
-func (r *Runner) judge(ctx context.Context, spec Spec, c *run, err error) (v Verdict, streak int, changed bool) {
+//
+// A failure while the node is cut off does not count, nor does the first one
+// after it: that probe may have begun before the way was there again.
+func (r *Runner) judge(ctx context.Context, spec Spec, c *run, err error, cutOff bool) (v Verdict, streak int, changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
 		return c.verdict, 0, false
 	}
 	was := c.state
-	c.state = was.Fold(spec, err == nil)
 	c.verdict.Checked = time.Now()
 	c.verdict.LastError = reason(err)
+	ignored := err != nil && (cutOff || c.cutOff)
+	c.cutOff = cutOff
+	if ignored {
+		return c.verdict, 0, false
+	}
+	c.state = was.Fold(spec, err == nil)
 	if changed = c.state.Down != was.Down; changed {
 		c.verdict.Up = !c.state.Down
 		c.verdict.Since = c.verdict.Checked

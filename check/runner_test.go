@@ -277,3 +277,34 @@ func TestRunnerTCP(t *testing.T) {
 		t.Errorf("open port: %+v", got)
 	}
 }
+
+// TestCutOff: while this node has no way to the target, failures prove nothing,
+// nor does the first one after that.
+func TestCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var cutOff atomic.Bool
+		spec := check.Spec{Target: netip.MustParseAddrPort("10.0.0.1:80"), Interval: time.Second, Timeout: time.Second, Rise: 1, Fall: 2}
+		server := &target{err: errors.New("no route to host")}
+		r := check.NewRunner(check.Options{
+			Log: slog.New(slog.DiscardHandler), Jitter: noJitter, Probe: server.probe,
+			CutOff: func(check.Spec) bool { return cutOff.Load() },
+		})
+		defer r.Close()
+		after := func(d time.Duration, up bool) {
+			t.Helper()
+			time.Sleep(d)
+			synctest.Wait()
+			if got := r.Verdicts()[spec].Up; got != up {
+				t.Errorf("up: %v, want %v", got, up)
+			}
+		}
+		cutOff.Store(true)
+		r.Set([]check.Spec{spec})
+		after(10*time.Second+time.Millisecond, true)
+		cutOff.Store(false)
+		after(2*time.Second, true) // one is forgiven, one counts
+		after(time.Second, false)
+		cutOff.Store(true)
+		after(5*time.Second, false) // it does not bring back the dead either
+	})
+}
