@@ -312,6 +312,8 @@ func (d *demo) comesBack(ctx context.Context, do func() error) error {
 		return err
 	}
 	d.expect(r, "edge-1", 0)
+	d.expectRequests(r, "https", clients)
+	d.expectRequests(r, "tcp", clients)
 	r.held = d.out.check(len(d.holders(vip4)) == 1 && len(d.holders(vip6)) == 1, "no address is on two nodes") && r.held
 	return nil
 }
