@@ -265,67 +265,6 @@ func TestLabBadInputChangesNothing(t *testing.T) {
 	}
 }
 
-func TestLabFailover(t *testing.T) {
-	net := lab.New(t)
-	a, b := newHost(t, net, "a", "10.9.0.1/24", 150), newHost(t, net, "b", "10.9.0.2/24", 100)
-	a.await("owns the addresses", a.owns)
-	a.await("is ready", a.ready)
-	b.await("is ready", b.ready)
-	ask := func(h *host, r agent.Request) error {
-		r.Command = "failover"
-		_, err := agent.Ask(t.Context(), h.dir, r)
-		return err
-	}
-	for _, tt := range []struct {
-		name string
-		h    *host
-		req  agent.Request
-		want string
-	}{
-		{"unknown router", a, agent.Request{Router: "none"}, `no virtual router "none" on this node; there is: edge`},
-		{"not the owner", b, agent.Request{Router: "edge"}, "this node does not own edge: its owner is 10.9.0.1; run `harmony failover edge` there"},
-	} {
-		var refused *agent.RefusedError
-		if err := ask(tt.h, tt.req); !errors.As(err, &refused) || refused.Reason != tt.want {
-			t.Errorf("%s: %v", tt.name, err)
-		}
-	}
-	if err := ask(a, agent.Request{Router: "edge"}); err != nil {
-		t.Fatal(err)
-	}
-	a.await("has handed over", func() bool { return b.owns() && a.clean() })
-	if err := a.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	<-a.exited
-	a.start()
-	a.await("is ready", a.ready)
-	if s, _ := a.status(); s.Election.Overrides["edge"] != agent.Yield || !b.owns() {
-		t.Errorf("the order does not survive a restart: %v", s.Election.Overrides)
-	}
-	if err := ask(a, agent.Request{Router: "edge", Undo: true}); err != nil {
-		t.Fatal(err)
-	}
-	a.await("has taken back", func() bool { return a.owns() && b.clean() })
-	if err := ask(b, agent.Request{Router: "edge", To: "b"}); err != nil {
-		t.Fatal(err)
-	}
-	b.await("has claimed", func() bool { return b.owns() && a.clean() })
-}
-
-func TestLabFailoverAloneIsRefused(t *testing.T) {
-	h := newHost(t, lab.New(t), "a", "10.9.0.1/24", 150)
-	h.await("owns the addresses", h.owns)
-	h.await("is ready", h.ready)
-	_, err := agent.Ask(t.Context(), h.dir, agent.Request{Command: "failover", Router: "edge"})
-	if refused := (*agent.RefusedError)(nil); !errors.As(err, &refused) {
-		t.Errorf("failover without a peer: %v", err)
-	}
-	if s, _ := h.status(); len(s.Election.Overrides) > 0 || !h.owns() {
-		t.Errorf("a refused failover has changed something: %v", s.Election.Overrides)
-	}
-}
-
 func TestLabHTTP(t *testing.T) {
 	h := newHost(t, lab.New(t), "a", "10.9.0.1/24", 150)
 	h.await("owns the addresses", h.owns)

@@ -15,19 +15,22 @@ import (
 
 // Request is one command over the control socket.
 type Request struct {
-	// Command is "status" or "failover".
+	// Command is "status", "failover", "drain" or "undrain".
 	Command string `json:"command"`
 	Router  string `json:"router,omitempty"` // failover: the VirtualRouter's name
 	To      string `json:"to,omitempty"`     // failover: the node expected to take over
 	Undo    bool   `json:"undo,omitempty"`   // failover: withdraw the standing order
+	Node    string `json:"node,omitempty"`   // drain, undrain: the node meant
 }
 
 // Response answers a Request. Refused says why a command was not carried out;
 // then nothing has changed.
 type Response struct {
-	Refused string  `json:"refused,omitempty"`
-	Done    string  `json:"done,omitempty"` // one line: what has happened
-	Status  *Status `json:"status,omitempty"`
+	Refused string `json:"refused,omitempty"`
+	Done    string `json:"done,omitempty"` // one line: what has happened
+	// Left are the routers that a drain has left here, since nobody took over.
+	Left   []string `json:"left,omitempty"`
+	Status *Status  `json:"status,omitempty"`
 }
 
 // RefusedError is a command that the agent did not carry out, with its reason.

@@ -22,7 +22,7 @@ var metrics = struct {
 	owner, priority, sent, received, dropped, transitions, announce, rivals *prometheus.Desc
 	restored                                                                *prometheus.Desc
 	checksums                                                               *prometheus.Desc
-	stalls, hung, silenced                                                  *prometheus.Desc
+	stalls, hung, silenced, drained, override                               *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
 	info:         desc("info", "1, labelled with version and node.", "version", "node"),
@@ -44,6 +44,8 @@ var metrics = struct {
 	stalls:       desc("vrrp_stalls_total", "Times this node ran too late to believe in silence or ownership.", "router", "family"),
 	hung:         desc("elector_stalls_total", "Times the watchdog found the elector late."),
 	silenced:     desc("elector_silenced", "1 while the elector is late and its addresses are silenced."),
+	drained:      desc("drained", "1 while a drain is in force."),
+	override:     desc("failover_override", "1 for each standing failover order.", "router", "order"),
 	realServerUp: desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
 	active:       desc("real_server_active_connections", "Established connections.", "service", "real_server"),
 	inactive:     desc("real_server_inactive_connections", "Other connections that the kernel remembers.", "service", "real_server"),
@@ -69,6 +71,12 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	gauge(metrics.ready, one(s.Worker.Ready))
 	counter(metrics.restarts, float64(s.Election.Restarts))
 	gauge(metrics.silent, one(s.Election.Silent))
+	gauge(metrics.drained, one(s.Election.Drained))
+	for router, order := range s.Election.Overrides {
+		if router != allRouters {
+			gauge(metrics.override, 1, router, string(order))
+		}
+	}
 	counter(metrics.reloads, float64(s.Worker.Source.Reloads))
 	bySeverity := map[string]int{"error": 0, "warning": 0}
 	for _, p := range s.Worker.Source.Problems {

@@ -23,6 +23,14 @@ const (
 // Overrides are the orders in force, by the virtual router's name.
 type Overrides map[string]Override
 
+// allRouters is the name under which Overrides keep the order of `harmony
+// drain`: Yield for every virtual router, those included that are still to
+// come. No router has this name.
+const allRouters = "*"
+
+// Drained says that this node yields every router.
+func (o Overrides) Drained() bool { return o[allRouters] == Yield }
+
 const (
 	// overrideDelta takes any priority to the end of the range.
 	overrideDelta = 254
@@ -36,18 +44,26 @@ const (
 
 // compose is the election that the engine shall run: the worker's wish, with
 // the operator's orders and the lease as priority terms. silent is how long
-// the worker has said nothing; under the lease it has no effect.
+// the worker has said nothing; under the lease it has no effect. An address
+// owner that is told to yield is none meanwhile: its 255 would not.
 func compose(wish []vrrp.Router, orders Overrides, silent time.Duration) []vrrp.Router {
 	out := slices.Clone(wish)
 	for i := range out {
 		r := &out[i]
 		r.Priority.Terms = slices.Clone(r.Priority.Terms)
-		switch orders[r.Name] {
-		case Yield:
-			r.Priority.Terms = append(r.Priority.Terms, vrrp.Term{Reason: "failover override", Delta: -overrideDelta})
-		case Claim:
+		yield := "" // why
+		switch order := orders[r.Name]; {
+		case orders.Drained():
+			yield = "drained"
+		case order == Yield:
+			yield = "failover override"
+		case order == Claim:
 			r.Priority.Terms = append(r.Priority.Terms, vrrp.Term{Reason: "failover override", Delta: overrideDelta})
 			r.Preempt = vrrp.PreemptAlways // an order is carried out even where preemption is off
+		}
+		if yield != "" {
+			r.Priority.Base = min(r.Priority.Base, 254)
+			r.Priority.Terms = append(r.Priority.Terms, vrrp.Term{Reason: yield, Delta: -overrideDelta})
 		}
 		if silent >= leaseTime {
 			r.Priority.Terms = append(r.Priority.Terms, vrrp.Term{Reason: "worker silent", Delta: -leasePenalty})
@@ -69,6 +85,24 @@ func next(nodes map[string]uint8, self string) (node string, ok bool) {
 		}
 	}
 	return node, ok
+}
+
+// describe says who owns a router that we do not: the address that advertises
+// it, and the node which that must be, where only one has this priority.
+func describe(owner vrrp.Peer, nodes map[string]uint8, self string) string {
+	if !owner.Addr.IsValid() {
+		return "not known"
+	}
+	var named []string
+	for n, p := range nodes {
+		if n != self && p == owner.Priority {
+			named = append(named, n)
+		}
+	}
+	if len(named) != 1 {
+		return owner.Addr.String()
+	}
+	return fmt.Sprintf("%v, which advertises %d as %s does", owner.Addr, owner.Priority, named[0])
 }
 
 // checkTarget says why a hand-over from self cannot end at node to, or nil.

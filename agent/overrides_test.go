@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 
@@ -28,6 +29,9 @@ func TestCompose(t *testing.T) {
 		{"yield", Overrides{"edge": Yield}, 0, 1, 255, vrrp.PreemptNever},
 		{"claim takes even without preemption", Overrides{"edge": Claim}, 0, 254, 255, vrrp.PreemptAlways},
 		{"claim by a node whose worker is silent", Overrides{"edge": Claim}, leaseTime, 204, 255, vrrp.PreemptAlways},
+		{"drained", Overrides{allRouters: Yield}, 0, 1, 1, vrrp.PreemptNever},
+		{"drained, in spite of a claim", Overrides{allRouters: Yield, "edge": Claim}, 0, 1, 1, vrrp.PreemptNever},
+		{"an address owner yields", Overrides{"owner": Yield}, 0, 150, 1, vrrp.PreemptNever},
 		{"order for another router", Overrides{"other": Yield}, 0, 150, 255, vrrp.PreemptNever},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -68,5 +72,27 @@ func TestCheckTarget(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	nodes := map[string]uint8{"a": 150, "b": 150, "c": 100}
+	peer := func(priority uint8) vrrp.Peer {
+		return vrrp.Peer{Addr: netip.MustParseAddr("10.0.0.3"), Priority: priority}
+	}
+	for _, tt := range []struct {
+		name, self string
+		owner      vrrp.Peer
+		want       string
+	}{
+		{"nobody heard", "a", vrrp.Peer{}, "not known"},
+		{"the only one with this priority", "a", peer(100), "10.0.0.3, which advertises 100 as c does"},
+		{"we have it too", "a", peer(150), "10.0.0.3, which advertises 150 as b does"},
+		{"two have it", "c", peer(150), "10.0.0.3"},
+		{"nobody has it", "a", peer(99), "10.0.0.3"},
+	} {
+		if got := describe(tt.owner, nodes, tt.self); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }

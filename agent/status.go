@@ -21,10 +21,12 @@ type Status struct {
 
 // ElectionReport is what the elector says is true.
 type ElectionReport struct {
-	PID       int                 `json:"pid"`
-	Started   time.Time           `json:"started"`
-	Routers   []vrrp.RouterStatus `json:"routers"`
-	Overrides Overrides           `json:"overrides,omitempty"`
+	PID     int                 `json:"pid"`
+	Started time.Time           `json:"started"`
+	Routers []vrrp.RouterStatus `json:"routers"`
+	// Overrides are the standing orders by router; "*" is that of a drain.
+	Overrides Overrides `json:"overrides,omitempty"`
+	Drained   bool      `json:"drained"`
 	// Restarts counts the workers that ended without being told to.
 	Restarts int `json:"restarts"`
 	// Silent is set while the worker's lease has run out.

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -60,8 +62,12 @@ func writeRouters(w io.Writer, s Status, wide bool, now time.Time) {
 				r.Router.Interface, r.Router.VRID, c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced)
 		}
 	}
-	for name, o := range s.Election.Overrides {
-		fmt.Fprintf(w, "%s\toverride: %s, until `harmony failover %s --undo`\n", name, o, name)
+	for _, name := range slices.Sorted(maps.Keys(s.Election.Overrides)) {
+		if name == allRouters {
+			fmt.Fprintf(w, "%s\tdrained: last in line for every router, until `harmony undrain %s`\n", s.Node, s.Node)
+			continue
+		}
+		fmt.Fprintf(w, "%s\toverride: %s, until `harmony failover %s --undo`\n", name, s.Election.Overrides[name], name)
 	}
 }
 

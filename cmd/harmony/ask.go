@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -76,7 +77,11 @@ func failoverCommand() *cobra.Command {
 		Use: "failover VIRTUALROUTER", Short: "Hand a virtual router over, without loss", Args: cobra.ExactArgs(1),
 		Long: `On the owner, hands the virtual router over to the next in line and stays
 last in line until --undo, over restarts too. With --to naming the node it is
-run on, makes that node the owner, in the same way.`,
+run on, makes that node the owner, in the same way. If nobody takes over,
+nothing has changed.
+
+Nodes talk by adverts only, so on a node that cannot do it the command is
+refused, and names the node to run it on.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			req.Router = args[0]
 			if req.Undo && req.To != "" {
@@ -92,5 +97,48 @@ run on, makes that node the owner, in the same way.`,
 	runDirFlag(cmd, &dir)
 	cmd.Flags().StringVar(&req.To, "to", "", "the node that shall own it")
 	cmd.Flags().BoolVar(&req.Undo, "undo", false, "elect by the configured priorities again")
+	return cmd
+}
+
+func drainCommand() *cobra.Command {
+	cmd := nodeCommand(agent.Request{Command: "drain"})
+	cmd.Use, cmd.Short = "drain NODE", "Hand over everything a node owns, without loss"
+	cmd.Long = `Run on NODE: hands over every virtual router that the node owns, and makes the
+node last in line for all of them, those added later included. That holds until
+` + "`harmony undrain`" + `, over restarts too (the order is in the run folder; give
+--run-dir a folder on disk if it shall outlive a reboot).
+
+A drain never ends a service: what no other node takes over is named, stays
+served here, exit code 1, and goes to the first node that joins. So
+` + "`harmony drain NODE && reboot`" + ` is safe.`
+	return cmd
+}
+
+func undrainCommand() *cobra.Command {
+	cmd := nodeCommand(agent.Request{Command: "undrain"})
+	cmd.Use, cmd.Short = "undrain NODE", "End a drain: take part by the configured priorities again"
+	return cmd
+}
+
+// nodeCommand is a command about the node it is run on, by name, so that it is
+// not run on the wrong one.
+func nodeCommand(req agent.Request) *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			req.Node = args[0]
+			resp, err := ask(cmd.Context(), dir, req)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), resp.Done)
+			if len(resp.Left) > 0 {
+				return fmt.Errorf("nobody took over %s: still served here", strings.Join(resp.Left, ", "))
+			}
+			return nil
+		},
+	}
+	runDirFlag(cmd, &dir)
 	return cmd
 }
