@@ -15,7 +15,7 @@ import (
 
 // Request is one command over the control socket.
 type Request struct {
-	// Command is "status", "failover", "drain" or "undrain".
+	// Command is "status", "failover", "drain", "undrain" or "restart".
 	Command string `json:"command"`
 	Router  string `json:"router,omitempty"` // failover: the VirtualRouter's name
 	To      string `json:"to,omitempty"`     // failover: the node expected to take over

@@ -26,7 +26,7 @@ type Options struct {
 	Node    string // this node's name, as objects refer to it
 	RunDir  RunDir
 	HTTP    string // listen address of the read-only HTTP server, "" for none
-	Keep    bool   // leave IPVS and nft programmed at a stop
+	Keep    bool   // a stop is a restart: leave to the next life what is programmed, and the addresses that nobody takes over
 	Version string
 	Log     *slog.Logger
 }
@@ -42,6 +42,9 @@ type elector struct {
 	pulse   *pulse // what the worker watches us by
 	ops     chan func()
 	moved   chan struct{} // a router changed state; capacity 1
+
+	left   map[string][]netip.Prefix // addresses that the previous life has left to us
+	ending bool                      // asked to by `harmony restart`
 
 	orders   Overrides
 	wish     desired
@@ -80,7 +83,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer e.pulse.close()
 	beRealTime(o.Log)
-	e.engine, err = vrrp.Start(vrrp.Options{Log: o.Log, Actuator: e.vips, Observe: e.observe, Pulse: e.pulse.beat})
+	e.engine, err = vrrp.Start(vrrp.Options{
+		Log: o.Log, Actuator: e.vips, Observe: e.observe, Inherit: e.left, Pulse: e.pulse.beat,
+	})
 	if err != nil {
 		return fmt.Errorf("starting the election: %w", err)
 	}
@@ -94,7 +99,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // openActuators makes the doors to addresses and ARP, and removes what a
-// killed agent left behind.
+// killed agent left behind. What a life before has left on purpose stays.
 func (e *elector) openActuators() error {
 	fence, err := nft.NewFence(e.o.Log)
 	if err != nil {
@@ -109,7 +114,12 @@ func (e *elector) openActuators() error {
 	if e.vips, err = vip.New(opts); err != nil {
 		return fmt.Errorf("opening the address actuator: %w", err)
 	}
-	if err := e.vips.Sweep(nil); err != nil {
+	if e.left, err = e.vips.Left(); err != nil {
+		return err
+	}
+	if err := e.vips.Sweep(func(iface string, addr netip.Prefix) bool {
+		return fence != nil && slices.Contains(e.left[iface], addr)
+	}); err != nil {
 		return fmt.Errorf("removing the addresses of a previous life: %w", err)
 	}
 	return nil
@@ -143,7 +153,9 @@ func (e *elector) loop(ctx context.Context) error {
 		case <-e.engine.Done():
 			return errors.New("the election has ended by itself; the log says why")
 		case f := <-e.ops:
-			f()
+			if f(); e.ending {
+				return nil
+			}
 		case m, ok := <-msgs:
 			if !ok {
 				e.workerEnded(restart)
@@ -236,8 +248,13 @@ func (e *elector) election() *ElectionReport {
 	}
 }
 
+// leftLife is for how long a restarted agent may inherit the addresses that
+// nobody took over; then the kernel removes them.
+const leftLife = time.Minute
+
 // stop hands over what we own, then lets the worker clean up the rest: traffic
-// on the way is served until the addresses are gone.
+// on the way is served until the addresses are gone. With Keep, what nobody
+// takes over stays for the next life, if there is a fence to keep it silent.
 func (e *elector) stop() error {
 	limit := 2 * time.Second
 	for _, r := range e.wish.Routers {
@@ -246,15 +263,30 @@ func (e *elector) stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	e.o.Log.Info("stopping", "routers", len(e.wish.Routers), "keep", e.o.Keep)
-	err := e.engine.Stop(ctx)
+	stays, err := e.endElection(ctx)
 	if e.worker != nil {
 		e.tell(toWorker{Stop: true, Keep: e.o.Keep})
 		err = errors.Join(err, e.worker.wait(stopTimeout))
 	}
 	if e.fence != nil {
-		err = errors.Join(err, e.fence.Clean(), e.fence.Close())
+		if !stays {
+			err = errors.Join(err, e.fence.Clean())
+		}
+		err = errors.Join(err, e.fence.Close())
 	}
 	return errors.Join(err, e.vips.Close())
+}
+
+// endElection ends the engine, and says whether addresses stay.
+func (e *elector) endElection(ctx context.Context) (stays bool, err error) {
+	if !e.o.Keep || e.fence == nil {
+		return false, e.engine.Stop(ctx)
+	}
+	if err := e.engine.Leave(ctx); err != nil {
+		return true, err
+	}
+	n, err := e.vips.Leave(leftLife)
+	return n > 0, err
 }
 
 // routerNames are the virtual routers this node takes part in.

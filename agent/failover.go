@@ -27,6 +27,11 @@ func (e *elector) answer(ctx context.Context, req Request) Response {
 	case "failover":
 		done, err := e.failover(ctx, req)
 		return answerOf(done, nil, err)
+	case "restart":
+		if e.do(ctx, func() { e.o.Keep, e.ending = true, true }) != nil {
+			return Response{Refused: errStopping.Error()}
+		}
+		return Response{Done: "the agent hands over and ends; what nobody takes over stays for the next one"}
 	case "drain", "undrain":
 		return answerOf(e.drain(ctx, req))
 	}

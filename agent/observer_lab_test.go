@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ const (
 // It is neither of the nodes and knows nothing of them.
 type observer struct {
 	t       *testing.T
+	net     *lab.Net
 	mu      sync.Mutex
 	answers []answer
 }
@@ -39,7 +41,7 @@ type answer struct {
 // observe attaches an observer that ends with the test.
 func observe(t *testing.T, n *lab.Net, self, addr string) *observer {
 	t.Helper()
-	o := &observer{t: t}
+	o := &observer{t: t, net: n}
 	var fd, index int
 	err := n.Node("observer", self+"/24").Do(func() error {
 		eth0, err := net.InterfaceByName("eth0")
@@ -124,6 +126,15 @@ func (o *observer) awaits(h *host, from time.Time) time.Time {
 	o.t.Helper()
 	lab.Poll(o.t, 15*time.Second, h.node.Name()+" answers ARP", func() bool { return len(o.of(h, from)) > 0 })
 	return o.of(h, from)[0]
+}
+
+// quiet fails the test if h has answered between two times.
+func (o *observer) quiet(h *host, from, to time.Time, why string) {
+	o.t.Helper()
+	times := slices.DeleteFunc(o.of(h, from), func(at time.Time) bool { return at.After(to) })
+	if len(times) > 0 {
+		o.t.Errorf("%s: %s answered %d times, the last %v after the begin", why, h.node.Name(), len(times), times[len(times)-1].Sub(from))
+	}
 }
 
 // overlap is how long, since from, the former owner has gone on answering

@@ -22,6 +22,7 @@ func (n *Node) configure(routers []Router) {
 		i, ok := n.find(w.Key)
 		if !ok {
 			r := &router{Router: w, present: map[netip.Prefix]bool{}}
+			n.adopt(r)
 			n.routers = slices.Insert(n.routers, i, r)
 			continue
 		}

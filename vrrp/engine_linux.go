@@ -21,6 +21,9 @@ type Options struct {
 	// Observe, if set, is told of every transition, in order, on the engine's
 	// goroutine: it must neither block nor call the Engine.
 	Observe func(Transition)
+	// Inherit are the addresses, by interface, that a previous life has left
+	// with Leave; see the event of this name.
+	Inherit map[string][]netip.Prefix
 	// Pulse, if set, is called on the engine's goroutine before each wait, when
 	// everything that had arrived has been judged and acted on. If it is not
 	// called again by limit, the engine is stalled, and somebody should silence
@@ -144,8 +147,14 @@ func (e *Engine) Strays() Drops {
 // Stop hands over what we own, removes the addresses, closes the sockets and
 // waits for the goroutine. When ctx ends, the addresses are removed without
 // waiting for a new owner any longer.
-func (e *Engine) Stop(ctx context.Context) error {
-	if e.call(func(l *loop) { l.halt(Halt{}) }) == nil {
+func (e *Engine) Stop(ctx context.Context) error { return e.stop(ctx, Halt{}) }
+
+// Leave is Stop, but the addresses that no peer takes over stay on their
+// interfaces, silent, for the next life of this node.
+func (e *Engine) Leave(ctx context.Context) error { return e.stop(ctx, Halt{Keep: true}) }
+
+func (e *Engine) stop(ctx context.Context, h Halt) error {
+	if e.call(func(l *loop) { l.halt(h) }) == nil {
 		select {
 		case <-e.done:
 		case <-ctx.Done():

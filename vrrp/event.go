@@ -2,8 +2,8 @@ package vrrp
 
 import "net/netip"
 
-// Event is an input of Node.Step: Configure, Link, Received, Tick, Resign
-// or Halt.
+// Event is an input of Node.Step: Inherit, Configure, Link, Received, Tick,
+// Resign or Halt.
 type Event interface{ event() }
 
 // Configure is the whole set of routers that this node shall run. What equals
@@ -44,8 +44,16 @@ type Tick struct{}
 type Resign struct{ Name string }
 
 // Halt ends all routers. Those that are master hand over first, unless Now.
-type Halt struct{ Now bool }
+// With Keep, the addresses that nobody takes over stay on their interfaces,
+// silent, for the next life to inherit.
+type Halt struct{ Now, Keep bool }
 
+// Inherit tells, before the first Configure, which addresses a previous life
+// of this node has left on interfaces with Halt.Keep. Routers that have them
+// keep them there, silent, while they listen.
+type Inherit struct{ Addresses map[string][]netip.Prefix }
+
+func (Inherit) event()   {}
 func (Configure) event() {}
 func (Link) event()      {}
 func (Received) event()  {}

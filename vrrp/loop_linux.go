@@ -107,6 +107,7 @@ func newLoop(o Options, ns netns.NsHandle, wake int, commands chan func(*loop)) 
 		l.close()
 		return nil, err
 	}
+	l.step(Inherit{Addresses: o.Inherit})
 	return l, nil
 }
 

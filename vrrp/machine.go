@@ -194,6 +194,7 @@ func (n *Node) start(r *router, why Cause) {
 	if fault, text := n.fault(r); fault != NoCause {
 		n.change(r, Fault, why, text)
 		r.fault = fault
+		n.removeAll(r)
 		return
 	}
 	hold := map[Cause]time.Duration{Startup: r.StartupDelay, LinkUp: r.LinkUpDelay}[why]
@@ -205,6 +206,7 @@ func (n *Node) start(r *router, why Cause) {
 	r.masterInterval = r.AdvertInterval
 	n.becomeBackup(r, why, fmt.Sprintf("listening for %v before taking over; I have %s", max(hold, r.downInterval()), r.prio.text()))
 	r.notBefore = n.now.Add(hold)
+	n.holdInherited(r)
 	if owner {
 		n.takeOver(r, Owner, ownerText)
 	}
@@ -271,6 +273,10 @@ func (n *Node) becomeLeaving(r *router, why Cause) {
 func (n *Node) nobodyTookOver(r *router) {
 	text := fmt.Sprintf("nobody took over within %v", r.leaveLimit())
 	if r.retired != NoCause {
+		if n.keep {
+			n.leave(r)
+			text += "; the addresses stay for the next life"
+		}
 		n.stop(r, text)
 		return
 	}

@@ -43,6 +43,8 @@ type Node struct {
 	wire      map[wireKey][]*router
 	links     map[string]Link
 	answering []netip.Addr // as last emitted
+	left      map[inheritance]bool
+	keep      bool // Halt.Keep
 	strays    Drops
 
 	allowance   float64 // of announcements that rivals make us send, when
@@ -108,7 +110,10 @@ func (n *Node) Step(ev Event, now time.Time) []Action {
 		}
 	case Resign:
 		n.resign(ev.Name)
+	case Inherit:
+		n.inherit(ev)
 	case Halt:
+		n.keep = ev.Keep
 		for _, r := range slices.Clone(n.routers) {
 			n.retire(r, Shutdown, ev.Now)
 		}

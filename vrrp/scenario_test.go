@@ -138,6 +138,12 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 		s.step(m, Resign{Name: args[0]})
 	case "stop":
 		s.step(m, Halt{})
+	case "leave":
+		s.step(m, Halt{Keep: true})
+	case "relive": // a new life beside the addresses that the last one left
+		m.node, m.routers = NewNode(), nil
+		s.step(m, m.link)
+		s.step(m, Inherit{Addresses: map[string][]netip.Prefix{"eth0": keys(m.present)}})
 	case "kill":
 		s.step(m, Halt{Now: true})
 	case "inject": // inject NODE SRC DST VRID PRIORITY TTL

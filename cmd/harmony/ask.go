@@ -142,3 +142,25 @@ func nodeCommand(req agent.Request) *cobra.Command {
 	runDirFlag(cmd, &dir)
 	return cmd
 }
+
+func restartCommand() *cobra.Command {
+	var dir string
+	cmd := &cobra.Command{
+		Use: "restart", Short: "End the agent for its service manager to start it again", Args: cobra.NoArgs,
+		Long: `Ends the agent so that its service manager starts it again, with a new binary
+for example: it hands over what peers take, and leaves the rest for the next
+agent to adopt: IPVS and nft as they are, the addresses on their interfaces.
+Until the next agent owns them again they do not answer ARP and ND, so that
+there are never two owners; hosts that know the way go on being served. If no
+agent comes, the kernel removes the addresses after a minute.`,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			resp, err := ask(cmd.Context(), dir, agent.Request{Command: "restart"})
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), resp.Done)
+			}
+			return err
+		},
+	}
+	runDirFlag(cmd, &dir)
+	return cmd
+}

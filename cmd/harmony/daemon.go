@@ -42,7 +42,7 @@ SIGHUP reads the source again; SIGTERM hands over what this node owns first.`,
 		},
 	}
 	agentFlags(cmd, &o)
-	cmd.Flags().BoolVar(&o.Keep, "keep", false, "leave IPVS and nft programmed at a stop")
+	cmd.Flags().BoolVar(&o.Keep, "keep", false, "treat a stop as a restart: leave IPVS and nft programmed, and for a minute\nthe addresses that no peer has taken over, silent, for the next agent")
 	return cmd
 }
 

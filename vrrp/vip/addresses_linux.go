@@ -154,8 +154,14 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 			continue
 		}
 		a.mu.Lock()
+		ours := a.ledger.claims[p] == placed
 		moved := a.ledger.added(p, existed)
 		a.mu.Unlock()
+		if existed && ours { // it may be one that Leave has left
+			if err := a.kernel.lasting(link, addr, 0); err != nil {
+				errs = append(errs, fmt.Errorf("keeping %s on %s: %w", addr, iface, err))
+			}
+		}
 		if moved {
 			changed = true
 			a.log.Warn("address was changed by others", "iface", iface, "vip", addr, "adopted", existed)

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -96,6 +97,16 @@ func isGone(err error) bool {
 
 // present returns the addresses on those of ifaces that exist.
 func (k *kernel) present(ifaces map[string]bool) (map[place]bool, error) {
+	found, err := k.addresses(ifaces)
+	out := make(map[place]bool, len(found))
+	for p := range found {
+		out[p] = true
+	}
+	return out, err
+}
+
+// addresses is present, with what the kernel says of each.
+func (k *kernel) addresses(ifaces map[string]bool) (map[place]netlink.Addr, error) {
 	names := make(map[int]string, len(ifaces))
 	for iface := range ifaces {
 		link, err := k.link(k.survey, iface)
@@ -117,12 +128,12 @@ func (k *kernel) present(ifaces map[string]bool) (map[place]bool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listing addresses: %w", err)
 	}
-	out := make(map[place]bool)
+	out := make(map[place]netlink.Addr)
 	for _, a := range all {
 		ip, ok := netip.AddrFromSlice(a.IP)
 		bits, _ := a.Mask.Size()
 		if name := names[a.LinkIndex]; ok && name != "" {
-			out[place{name, netip.PrefixFrom(ip.Unmap(), bits)}] = true
+			out[place{name, netip.PrefixFrom(ip.Unmap(), bits)}] = a
 		}
 	}
 	return out, nil
@@ -136,6 +147,28 @@ func (k *kernel) present(ifaces map[string]bool) (map[place]bool, error) {
 // subnet that the link has already they are secondary, so the primary source
 // address stays.
 func (k *kernel) add(link netlink.Link, p netip.Prefix) (existed bool, err error) {
+	err = k.links.AddrAdd(link, settings(p))
+	if errors.Is(err, unix.EEXIST) {
+		return true, nil
+	}
+	return false, err
+}
+
+// lasting makes an address of ours that is on a link stay for ever, or for
+// life if that is not 0.
+func (k *kernel) lasting(link netlink.Link, p netip.Prefix, life time.Duration) error {
+	a := settings(p)
+	if life > 0 {
+		a.ValidLft = int(life.Seconds())
+		if p.Addr().Is4() {
+			a.PreferedLft = a.ValidLft
+		}
+	}
+	return k.links.AddrReplace(link, a)
+}
+
+// settings is an address as we put it on a link.
+func settings(p netip.Prefix) *netlink.Addr {
 	a := ipAddr(p)
 	if p.Addr().Is6() {
 		a.Flags = unix.IFA_F_NODAD
@@ -146,11 +179,7 @@ func (k *kernel) add(link netlink.Link, p netip.Prefix) (existed bool, err error
 	} else {
 		a.Broadcast = net.IPv4zero // none, as keepalived
 	}
-	err = k.links.AddrAdd(link, a)
-	if errors.Is(err, unix.EEXIST) {
-		return true, nil
-	}
-	return false, err
+	return a
 }
 
 // remove takes an address from a link; that it is not there is no error.

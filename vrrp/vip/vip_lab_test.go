@@ -215,6 +215,42 @@ func TestLabSweepAfterCrash(t *testing.T) {
 	wantAddresses(t, node, "swept again", "10.0.0.1/24", "10.0.0.101/24")
 }
 
+// What one life leaves the kernel removes in time, unless the next life adds it.
+func TestLabLeftAddressesAreInheritedOrExpire(t *testing.T) {
+	lab.Require(t, "root", "ip")
+	node := lab.New(t).Node("a", "10.0.0.1/24")
+	journal := filepath.Join(t.TempDir(), "addresses.json")
+	vips := prefixes("10.0.0.100/24", "10.0.0.101/24", "fd00::100/64", "fd00::101/128")
+	wanted := map[string][]netip.Prefix{"eth0": vips}
+	a := open(t, node, journal, nil)
+	must(t, a.Prepare(wanted), a.Add("eth0", vips))
+	if left, err := a.Left(); err != nil || len(left) > 0 {
+		t.Errorf("nothing is left yet: %v, %v", left, err)
+	}
+	if n, err := a.Leave(2 * time.Second); err != nil || n != len(vips) {
+		t.Errorf("left %d, %v", n, err)
+	}
+	wantAddresses(t, node, "left", "10.0.0.1/24", "10.0.0.100/24", "10.0.0.101/24", "fd00::100/64", "fd00::101/128")
+
+	b := open(t, node, journal, nil)
+	left, err := b.Left()
+	if diff := cmp.Diff(wanted, left, cmp.Comparer(func(x, y netip.Prefix) bool { return x == y })); diff != "" || err != nil {
+		t.Errorf("left (-want +got):\n%s%v", diff, err)
+	}
+	must(t, b.Sweep(func(iface string, addr netip.Prefix) bool { return slices.Contains(left[iface], addr) }))
+	again := []netip.Prefix{vips[0], vips[2]}
+	must(t, b.Prepare(wanted), b.Add("eth0", again))
+	lab.Poll(t, 15*time.Second, "the kernel has removed the others", func() bool { return len(addresses(t, node)) == 3 })
+	wantAddresses(t, node, "expired", "10.0.0.1/24", "10.0.0.100/24", "fd00::100/64")
+	for _, addr := range again {
+		if out := node.Run(t, "ip", "-o", "addr", "show", "to", addr.Addr().String()); !strings.Contains(out, "valid_lft forever") {
+			t.Errorf("%v was added anew, and ends: %s", addr, out)
+		}
+	}
+	must(t, b.Remove("eth0", vips))
+	wantAddresses(t, node, "removed", "10.0.0.1/24")
+}
+
 // The neighbours of two nodes follow the announcements of the new owner.
 func TestLabAnnounceMovesNeighbours(t *testing.T) {
 	lab.Require(t, "root", "ip", "ping")
