@@ -25,21 +25,22 @@ var imports = map[string]string{
 	"vrrp/vip":          "vrrp runfile",
 	"ipvs":              "runfile",
 	"nft":               "",
-	"check":             "",
+	"script":            "", // a leaf: trackers and notifications both run scripts
+	"check":             "script",
 	"nginxconf":         "runfile",
 	"source":            "api/v1alpha1 runfile",
 	"source/folder":     "api/v1alpha1 source",
 	"source/kube":       "api/v1alpha1 source",
 	"source/keepalived": "api/v1alpha1 source",
 	"ingress":           "api/v1alpha1 source nginxconf",
-	"cluster":           "api/v1alpha1 source ingress vrrp ipvs nft check nginxconf",
+	"cluster":           "api/v1alpha1 source ingress vrrp ipvs nft check nginxconf script",
 	"cluster/gossip":    "vrrp",
 	"cluster/provision": "api/v1alpha1",
 	"cluster/contiv":    "api/v1alpha1",
 	"cluster/aci":       "api/v1alpha1",
 	"controller":        "api/v1alpha1 source cluster",
 	"agent": "api/v1alpha1 source source/folder source/kube source/keepalived ingress cluster cluster/gossip " +
-		"vrrp vrrp/vip ipvs nft check nginxconf runfile",
+		"vrrp vrrp/vip ipvs nft check nginxconf runfile script",
 	"cmd/harmony": "*",
 }
 
@@ -69,6 +70,7 @@ var pure = map[string]string{
 	"vrrp/vip":     "",
 	"ipvs":         "",
 	"nft":          "",
+	"script":       "",
 	"check":        "runner.go",
 	"nginxconf":    "apply.go supervisor.go",
 	"source":       "",

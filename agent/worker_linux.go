@@ -63,7 +63,7 @@ type worker struct {
 // with ErrElectorGone after surrendering the routers of a dead elector. It
 // never ends by SIGTERM or SIGINT: those are the elector's, which says Stop.
 func RunWorker(ctx context.Context, o Options) error {
-	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+	deafen()
 	file := os.NewFile(WorkerFD, "elector")
 	conn, err := net.FileConn(file)
 	if err != nil {
@@ -87,6 +87,13 @@ func RunWorker(ctx context.Context, o Options) error {
 		err = errors.Join(err, w.watchdog.close())
 	}
 	return err
+}
+
+// deafen makes this process outlive signals that are meant for the elector. It
+// catches them rather than ignoring them: what a process ignores, the scripts
+// that it starts ignore too, and they must end when they are told to.
+func deafen() {
+	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 }
 
 // listen ends when the elector closes its end.
@@ -183,6 +190,7 @@ func (w *worker) say(m toElector) {
 func (w *worker) reload() {
 	next, problems := folder.Load(w.o.From)
 	settled, state, problems := cluster.Settle(w.snapshot, next, problems)
+	problems = append(problems, ScriptProblems(settled)...)
 	w.source.From, w.source.Loaded = w.o.From, time.Now()
 	w.source.Reloads++
 	logProblems(w.o.Log, w.source.Problems, problems)

@@ -4,6 +4,7 @@ import (
 	"harmony/check"
 	"harmony/ipvs"
 	"harmony/nginxconf"
+	"harmony/script"
 	"harmony/source"
 	"harmony/vrrp"
 )
@@ -13,6 +14,7 @@ import (
 type State struct {
 	Routers  []Router
 	Services []Service
+	Scripts  []script.Script // that objects may name; in the order of their names
 	NGINX    nginxconf.Config
 }
 

@@ -140,8 +140,9 @@ func (t *translator) settings() {
 		if *spec.HTTPPort == *spec.HTTPSPort {
 			r.Refuse("spec.httpsPort", source.CodeConflict, "must not be the same as httpPort, %d", *spec.HTTPPort)
 		}
+		scripts := t.scripts(&r, spec.Scripts)
 		if !r.Refused() {
-			used = spec
+			used, t.state.Scripts = spec, scripts
 		}
 		t.problems = append(t.problems, r.Problems...)
 	}

@@ -36,7 +36,8 @@ type Snapshot struct {
 	Secrets        []corev1.Secret             `json:"secrets,omitempty"`
 	EndpointSlices []discoveryv1.EndpointSlice `json:"endpointSlices,omitempty"`
 
-	// Origins says where objects were read. Objects from an API have none.
+	// Origins says where objects were read. Objects from an API have none, and
+	// must not be given one: only what was read from a file may declare scripts.
 	Origins map[Ref]Origin `json:"-"`
 }
 

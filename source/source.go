@@ -81,6 +81,7 @@ const (
 	CodeNoEndpoints  = "NoEndpoints"  // a Service without a ready endpoint
 	CodeUnowned      = "Unowned"      // an address that no VirtualRouter has
 	CodeAllDown      = "AllDown"      // every real server's check has failed
+	CodeInsecure     = "Insecure"     // a script that others could change
 )
 
 // String returns "FILE:LINE: OBJECT FIELD: reason" in one line, leaving out

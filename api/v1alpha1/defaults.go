@@ -56,8 +56,12 @@ func (s L4ServiceSpec) WithDefaults() L4ServiceSpec {
 // WithDefaults returns a copy of s in which every field that was left out has
 // the default that its comment states.
 func (s SettingsSpec) WithDefaults() SettingsSpec {
+	s = *s.DeepCopy()
 	setDefault(&s.HTTPPort, ptr.To[int32](80))
 	setDefault(&s.HTTPSPort, ptr.To[int32](443))
+	for i := range s.Scripts {
+		setDefault(&s.Scripts[i].Timeout, &metav1.Duration{Duration: 10 * time.Second})
+	}
 	return s
 }
 

@@ -136,6 +136,8 @@ func TestDefaults(t *testing.T) {
 			`{"address":"","port":0,"protocol":"UDP","scheduler":"wlc","forwarding":"DR","masquerade":false,` +
 				`"check":{"type":"None","interval":"2s","timeout":"1s","rise":2,"fall":3}}`},
 		{"Settings", SettingsSpec{}.WithDefaults(), `{"httpPort":80,"httpsPort":443}`},
+		{"Settings with a script", SettingsSpec{Scripts: []Script{{}}}.WithDefaults(),
+			`{"httpPort":80,"httpsPort":443,"scripts":[{"name":"","command":null,"timeout":"10s"}]}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

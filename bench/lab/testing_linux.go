@@ -124,3 +124,24 @@ func (b *limitedBuffer) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
+
+// Folder returns a new folder where only root may write, and which all may
+// enter, on the whole way to it too: unlike that of t.TempDir. It is removed
+// when the test ends.
+func Folder(t testing.TB) string {
+	t.Helper()
+	Require(t, "root")
+	dir, err := os.MkdirTemp("/var/lib", "harmony-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

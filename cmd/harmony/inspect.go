@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"harmony/agent"
 	"harmony/cluster"
 	"harmony/ipvs"
 	"harmony/nginxconf"
@@ -21,12 +22,15 @@ func checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "check PATH...", Short: "Check files and folders; print every problem", Args: cobra.MinimumNArgs(1),
 		Long: `Reads files and folders as the agent would and prints what is wrong, one
-problem a line: FILE:LINE: OBJECT FIELD: reason. Exit code 1 on errors.`,
+problem a line: FILE:LINE: OBJECT FIELD: reason. Whether a declared script is
+there and safe is said for this machine. Exit code 1 on errors.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if format != "" && format != "json" {
 				return usage(fmt.Errorf("-o %s: want json", format))
 			}
 			d := decide(args, "", nginxconf.MinVersion)
+			d.problems = append(d.problems, agent.ScriptProblems(d.snapshot)...)
+			slices.SortStableFunc(d.problems, source.Problem.Compare)
 			if err := printProblems(cmd.OutOrStdout(), d.problems, format); err != nil {
 				return err
 			}
@@ -42,6 +46,7 @@ problem a line: FILE:LINE: OBJECT FIELD: reason. Exit code 1 on errors.`,
 
 // decision is the whole way from the source to what would be programmed.
 type decision struct {
+	snapshot source.Snapshot // without what is refused
 	plan     cluster.NodePlan
 	nginx    nginxconf.Output
 	problems []source.Problem
@@ -50,9 +55,9 @@ type decision struct {
 // decide goes the agent's way with static facts: every real server is up.
 func decide(paths []string, node string, version nginxconf.Version) decision {
 	next, problems := folder.Load(paths...)
-	_, state, problems := cluster.Settle(source.Snapshot{}, next, problems)
+	settled, state, problems := cluster.Settle(source.Snapshot{}, next, problems)
 	plan, more := cluster.Plan(state, cluster.Facts{Node: node})
-	d := decision{plan: plan, problems: append(problems, more...)}
+	d := decision{snapshot: settled, plan: plan, problems: append(problems, more...)}
 	var faults []nginxconf.Fault
 	d.nginx, faults = nginxconf.Build(plan.NGINX, nginxconf.Features{Version: version, Workers: 1, User: "www-data"})
 	for _, f := range faults {

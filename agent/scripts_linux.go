@@ -1,0 +1,44 @@
+package agent
+
+import (
+	"errors"
+	"io/fs"
+
+	"harmony/api/v1alpha1"
+	"harmony/script"
+	"harmony/source"
+)
+
+// ScriptProblems says which of the scripts that the Settings of s declare would
+// not be run on this machine as it is now. One that others could change is an
+// error; one that is not here may be meant for another machine.
+func ScriptProblems(s source.Snapshot) []source.Problem {
+	var problems []source.Problem
+	for i := range s.Settings {
+		obj := &s.Settings[i]
+		r := source.Report{Object: source.RefOf(v1alpha1.KindSettings, obj)}
+		if s.Origins[r.Object].File == "" {
+			continue // it declares none
+		}
+		for j, declared := range obj.Spec.WithDefaults().Scripts {
+			field := source.At("spec.scripts", j)
+			err := script.Check(script.Script{
+				Name: declared.Name, Command: declared.Command,
+				User: declared.User, Group: declared.Group, Timeout: declared.Timeout.Duration,
+			})
+			switch {
+			case err == nil:
+			case errors.As(err, new(*script.InsecureError)):
+				r.Error(field+".command", source.CodeInsecure, "%v", err)
+			case errors.Is(err, fs.ErrNotExist):
+				r.Warn(field+".command", source.CodeNotFound, "%v: it is not run on this node", err)
+			default:
+				r.Warn(field, source.CodeNotFound, "%v: it is not run on this node", err)
+			}
+		}
+		for _, p := range r.Problems {
+			problems = append(problems, s.Locate(p))
+		}
+	}
+	return problems
+}

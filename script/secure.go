@@ -1,0 +1,117 @@
+package script
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+)
+
+// InsecureError says why a script is not run: somebody who is neither root nor
+// the user it runs as could decide what is run, or it is no program.
+type InsecureError struct {
+	Script string // its name
+	Path   string // the file or folder that is at fault
+	Reason string // and what to do
+}
+
+// Error names the script, the path and the reason.
+func (e *InsecureError) Error() string {
+	return fmt.Sprintf("script %s is not run: %s %s", e.Script, e.Path, e.Reason)
+}
+
+// node is what a path names, without following a symbolic link.
+type node struct {
+	mode     fs.FileMode
+	uid, gid uint32
+	link     string // of a symbolic link
+}
+
+// account is who runs a script.
+type account struct {
+	name     string
+	uid, gid uint32
+	groups   []uint32 // supplementary
+	home     string
+}
+
+// maxLinks bounds the symbolic links on a way, as the kernel does.
+const maxLinks = 40
+
+// secure walks from the root to the program as the kernel would, and returns
+// nil if every folder and link on the way, and the program, can be changed by
+// root and who alone. look is lstat.
+func secure(name, program string, who account, look func(string) (node, error)) error {
+	at, links := "/", 0
+	rest := strings.Split(strings.TrimPrefix(program, "/"), "/")
+	here, err := look(at)
+	if err != nil {
+		return fmt.Errorf("script %s: %w", name, err)
+	}
+	for {
+		if reason := fault(at, here, who, len(rest) == 0); reason != "" {
+			return &InsecureError{Script: name, Path: at, Reason: reason}
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		next := path.Join(at, rest[0])
+		rest = rest[1:]
+		n, err := look(next)
+		if err != nil {
+			return fmt.Errorf("script %s: %w", name, err)
+		}
+		if n.mode&fs.ModeSymlink == 0 {
+			at, here = next, n
+			continue
+		}
+		if links++; links > maxLinks {
+			return fmt.Errorf("script %s: %s: too many symbolic links", name, next)
+		}
+		if path.IsAbs(n.link) {
+			at = "/"
+		}
+		rest = append(words(n.link), rest...)
+		if here, err = look(at); err != nil {
+			return fmt.Errorf("script %s: %w", name, err)
+		}
+	}
+}
+
+// words are the components of a link's target; path.Join resolves the "..".
+// That is not what the kernel does behind a link to a folder, but at is never
+// such a link: links are resolved one by one.
+func words(target string) []string {
+	var out []string
+	for word := range strings.SplitSeq(target, "/") {
+		if word != "" && word != "." {
+			out = append(out, word)
+		}
+	}
+	return out
+}
+
+// fault says what is wrong with n, at a path on the way of a program that who
+// runs, and what to do, or "". last is the program itself.
+func fault(at string, n node, who account, last bool) string {
+	perm := n.mode.Perm()
+	switch {
+	case n.uid != 0 && n.uid != who.uid && who.uid == 0:
+		return fmt.Sprintf("belongs to user %d, and the script runs as root: chown root %s", n.uid, at)
+	case n.uid != 0 && n.uid != who.uid:
+		return fmt.Sprintf("belongs to user %d, who is neither root nor %s, whom the script runs as: chown root %s", n.uid, who.name, at)
+	case perm&0o002 != 0 && last:
+		return "may be written to by everybody: chmod o-w " + at
+	case perm&0o002 != 0:
+		return "is a folder that everybody may write to: put the script where only root may, such as /usr/local/lib"
+	case perm&0o020 != 0 && n.gid != 0:
+		return fmt.Sprintf("may be written to by group %d: chmod g-w %s", n.gid, at)
+	case !last && !n.mode.IsDir():
+		return "is not a folder"
+	case last && !n.mode.IsRegular():
+		return "is not a file"
+	case last && perm&0o111 == 0:
+		return "is not executable: chmod a+x " + at
+	}
+	return ""
+}
