@@ -193,6 +193,7 @@ func (e *elector) heard(m toElector) {
 	e.checkLease()
 	if m.Desired != nil {
 		e.wish = *m.Desired
+		e.wish.Routers = e.wish.complete()
 		e.apply()
 	}
 	if m.Report != nil {

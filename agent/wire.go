@@ -25,10 +25,20 @@ type toElector struct {
 // desired is the worker's wish of the election.
 type desired struct {
 	Routers []vrrp.Router `json:"routers"`
+	// Secrets are those that the JSON of Routers leaves out.
+	Secrets vrrp.Secrets `json:"secrets,omitempty"`
 	// Nodes lists, for each virtual router's name, the priorities by node, so
 	// that a failover can say who is next.
 	Nodes map[string]map[string]uint8 `json:"nodes,omitempty"`
 }
+
+// newDesired is a wish for those routers.
+func newDesired(routers []vrrp.Router, nodes map[string]map[string]uint8) *desired {
+	return &desired{Routers: routers, Secrets: vrrp.SecretsOf(routers), Nodes: nodes}
+}
+
+// complete returns the routers with their secrets.
+func (d desired) complete() []vrrp.Router { return d.Secrets.Restore(d.Routers) }
 
 // toWorker is what the elector says.
 type toWorker struct {

@@ -244,7 +244,7 @@ func (w *worker) join() {
 	for _, r := range w.state.Routers {
 		nodes[r.Name] = r.Priorities
 	}
-	w.say(toElector{Desired: &desired{Routers: w.plan.Routers, Nodes: nodes}})
+	w.say(toElector{Desired: newDesired(w.plan.Routers, nodes)})
 }
 
 // fault notes what an actuator could not do, or with nil that it is well. Only
@@ -276,6 +276,7 @@ func (w *worker) surrender() error {
 	if err != nil {
 		return fmt.Errorf("surrendering: %w", err)
 	}
+	owned = vrrp.SecretsOf(w.plan.Routers).Restore(owned)
 	err = vrrp.Surrender(owned, vips, w.o.Log)
 	return errors.Join(ErrElectorGone, err, vips.Sweep(nil), vips.Close())
 }

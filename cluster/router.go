@@ -18,7 +18,12 @@ import (
 // router adds the routers of vr, one for each family that it has addresses of.
 func (t *translator) router(vr *v1alpha1.VirtualRouter) {
 	r := &source.Report{Object: source.RefOf(v1alpha1.KindVirtualRouter, vr)}
-	routers, claims := routersOf(r, vr.Name, vr.Spec.WithDefaults())
+	spec := vr.Spec.WithDefaults()
+	routers, claims := routersOf(r, vr.Name, spec)
+	auth := t.authentication(r, spec)
+	for i := range routers {
+		routers[i].Auth = auth
+	}
 	if !r.Refused() && t.claim(r, claims) {
 		t.state.Routers = append(t.state.Routers, routers...)
 	}

@@ -84,6 +84,7 @@ func (s *settlement) keep(p *source.Problem) {
 // reports whether that is new for any of them.
 func (s *settlement) revert(problems []source.Problem) (changed bool) {
 	refused := refusedOf(problems)
+	changed = s.keepSecrets(refused)
 	maps.DeleteFunc(refused, func(r source.Ref, _ bool) bool { return !s.known[r] || s.kept[r] })
 	for _, p := range problems {
 		if refused[p.Object] {
@@ -91,7 +92,25 @@ func (s *settlement) revert(problems []source.Problem) (changed bool) {
 			s.problems = append(s.problems, p)
 		}
 	}
-	return len(refused) > 0
+	return changed || len(refused) > 0
+}
+
+// keepSecrets keeps the last version of the Secrets of refused routers as well:
+// without them their own last versions would be refused too, and lose their
+// addresses. It reports whether that is new for any of them.
+func (s *settlement) keepSecrets(refused map[source.Ref]bool) (changed bool) {
+	for i := range s.last.VirtualRouters {
+		vr := &s.last.VirtualRouters[i]
+		if !refused[source.RefOf(v1alpha1.KindVirtualRouter, vr)] {
+			continue
+		}
+		for _, ref := range secretsOf(vr) {
+			if s.known[ref] && !s.kept[ref] {
+				s.kept[ref], changed = true, true
+			}
+		}
+	}
+	return changed
 }
 
 // merge returns next with the kept objects in place of its own.

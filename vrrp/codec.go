@@ -14,6 +14,9 @@ const Protocol = 112
 // packet from off the link cannot have it.
 const hopLimit = 255
 
+// trafficClass of adverts is Internetwork Control (CS6).
+const trafficClass = 0xc0
+
 // The multicast groups of VRRP (RFC 9568 §5.1.1.2, §5.1.2.2).
 var (
 	group4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})

@@ -13,8 +13,11 @@ type auth2 struct {
 	Data [authDataLen]byte
 }
 
-// authTypeNone says that Data is to be ignored.
-const authTypeNone = 0
+// The types of VRRPv2's authentication (RFC 2338 §5.3.6). Type 0 ignores Data.
+const (
+	authTypePassword = 1 // in Data, in the clear
+	authTypeAH       = 2 // by the IP Authentication Header; Data is zero
+)
 
 // complete2 fills in what VRRPv2 has in places of its own, and appends the
 // authentication data.

@@ -11,9 +11,8 @@ import (
 )
 
 const (
-	// trafficClass is Internetwork Control (CS6), and linkPriority is
-	// TC_PRIO_INTERACTIVE of linux/pkt_sched.h: adverts overtake bulk traffic.
-	trafficClass = 0xc0
+	// linkPriority is TC_PRIO_INTERACTIVE of linux/pkt_sched.h: like
+	// trafficClass it lets adverts overtake bulk traffic.
 	linkPriority = 6
 
 	// receiveBuffer holds the adverts of 255 routers over a stall of a second.
@@ -21,15 +20,15 @@ const (
 	maxPacket     = 2048 // a longer packet is no advert
 )
 
-// conn is the socket for all routers of one family on one interface. It sends
-// and receives protocol 112, multicast and unicast alike, and never blocks.
+// conn is the socket for all routers of one family on one interface, or for
+// those that use AH. It sends and receives protocol 112, or 51 for AH,
+// multicast and unicast alike, and never blocks.
 type conn struct {
-	fd     int
-	family Family
-	iface  string
-	index  int
-	buf    [maxPacket]byte
-	oob    [128]byte
+	connKey
+	fd    int
+	index int
+	buf   [maxPacket]byte
+	oob   [128]byte
 }
 
 // option is one setsockopt.
@@ -37,21 +36,25 @@ type option struct {
 	level, name, value int
 }
 
-// openConn opens the socket on the interface with that name and index, and
-// joins the multicast group there. The caller closes it.
-func openConn(iface string, index int, family Family) (*conn, error) {
-	domain, options := unix.AF_INET, options4
-	if family == IPv6 {
-		domain, options = unix.AF_INET6, options6
+// openConn opens the socket for k, whose interface has that index, and joins
+// the multicast group there. The caller closes it.
+func openConn(index int, k connKey) (*conn, error) {
+	domain, protocol, options := unix.AF_INET, Protocol, options4(index)
+	if k.family == IPv6 {
+		domain, options = unix.AF_INET6, options6(index)
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, Protocol)
+	if k.ah {
+		protocol = protocolAH
+		options = append(options, option{unix.SOL_IP, unix.IP_HDRINCL, 1})
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
-		return nil, fmt.Errorf("open %v socket: %w", family, os.NewSyscallError("socket", err))
+		return nil, fmt.Errorf("open %s on %s: %w", k.kind(), k.iface, os.NewSyscallError("socket", err))
 	}
-	c := &conn{fd: fd, family: family, iface: iface, index: index}
-	if err := c.setUp(options(index)); err != nil {
+	c := &conn{connKey: k, fd: fd, index: index}
+	if err := c.setUp(options); err != nil {
 		c.close()
-		return nil, fmt.Errorf("open %v socket on %s: %w", family, iface, err)
+		return nil, fmt.Errorf("open %s on %s: %w", k.kind(), k.iface, err)
 	}
 	return c, nil
 }
@@ -116,7 +119,12 @@ func (c *conn) send(s Send) error {
 		to = &unix.SockaddrInet6{Addr: s.Dst.As16(), ZoneId: uint32(c.index)}
 		info = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: s.Src.As16(), Ifindex: uint32(c.index)})
 	}
-	_, err := unix.SendmsgN(c.fd, s.Packet, info, to, unix.MSG_DONTWAIT)
+	packet := s.Packet
+	if s.AH { // its check covers the header, which is therefore ours; the kernel adds the checksum
+		h := header4(s.Src, s.Dst, s.ID, len(packet))
+		packet = append(h[:], packet...)
+	}
+	_, err := unix.SendmsgN(c.fd, packet, info, to, unix.MSG_DONTWAIT)
 	if err != nil {
 		return fmt.Errorf("send advert to %v: %w", s.Dst, os.NewSyscallError("sendmsg", err))
 	}
@@ -134,7 +142,9 @@ func (c *conn) receive() (Received, error) {
 		if err != nil {
 			return Received{}, err
 		}
-		return parseIPv4(c.iface, c.buf[:n])
+		e, err := parseIPv4(c.iface, c.buf[:n])
+		e.AH = c.ah
+		return e, err
 	}
 	n, oobn, _, from, err := unix.Recvmsg(c.fd, c.buf[:], c.oob[:], unix.MSG_DONTWAIT)
 	if err != nil {
@@ -164,6 +174,7 @@ func parseIPv4(iface string, b []byte) (Received, error) {
 		Src:       netip.AddrFrom4([4]byte(b[12:16])),
 		Dst:       netip.AddrFrom4([4]byte(b[16:20])),
 		TTL:       int(b[8]),
+		ID:        binary.BigEndian.Uint16(b[4:]),
 		Packet:    b[header:total],
 	}, nil
 }

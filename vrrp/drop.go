@@ -1,5 +1,11 @@
 package vrrp
 
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
 // DropReason says why an advert was not accepted. It is an error, so that
 // callers of ParseAdvert find it with errors.As.
 type DropReason uint8
@@ -17,6 +23,12 @@ const (
 	DropDestination                       // unicast to a multicast router, or the other way round
 	DropNotPeer                           // source is not among the unicast peers
 	DropAuthType                          // authenticated in another way than the router, or not at all
+	DropPassword                          // AuthPassword: another one
+	DropAH                                // AuthAH: a wrong check value, or no proper header
+	DropHMAC                              // AuthHMAC: a wrong signature
+	DropKey                               // AuthHMAC: signed with a key that is not configured
+	DropClock                             // AuthHMAC: the sender's clock differs too much, or it is an old advert
+	DropReplay                            // AuthAH and AuthHMAC: not later than one that was accepted
 	dropReasons
 )
 
@@ -25,7 +37,8 @@ var dropNames = [...]string{
 	DropChecksum: "checksum", DropInterval: "interval", DropVRID: "vrid",
 	DropTTL: "ttl", DropOwnAddress: "own-address",
 	DropDestination: "destination", DropNotPeer: "not-peer",
-	DropAuthType: "auth-type",
+	DropAuthType: "auth-type", DropPassword: "password", DropAH: "ah",
+	DropHMAC: "hmac", DropKey: "key", DropClock: "clock", DropReplay: "replay",
 }
 
 // String returns the reason as a short label, such as "checksum".
@@ -39,3 +52,19 @@ func (r DropReason) MarshalText() ([]byte, error) { return []byte(r.String()), n
 
 // UnmarshalText reads what MarshalText has written.
 func (r *DropReason) UnmarshalText(b []byte) error { return enumValue(dropNames[:], b, r) }
+
+// Refusal is an advert that a router has refused.
+type Refusal struct {
+	At     time.Time  `json:"at"`
+	Reason DropReason `json:"reason"`
+	Addr   netip.Addr `json:"addr"`           // the sender
+	Text   string     `json:"text,omitempty"` // what is wrong with it
+}
+
+// String tells people who is not listened to and why.
+func (f Refusal) String() string {
+	if f.Text == "" {
+		return fmt.Sprintf("adverts of %v are refused (%v)", f.Addr, f.Reason.String())
+	}
+	return fmt.Sprintf("adverts of %v are refused (%v): it %s", f.Addr, f.Reason.String(), f.Text)
+}

@@ -8,21 +8,26 @@ import (
 
 // receive judges a packet and hands it to the router it is meant for.
 func (n *Node) receive(e Received) {
-	a, err := ParseAdvert(e.Packet, e.Src, e.Dst)
+	packet, ok := e.advert()
+	if !ok {
+		n.strays.count(DropAH)
+		return
+	}
+	a, err := ParseAdvert(packet, e.Src, e.Dst)
 	if err == nil {
 		n.hear(e, a)
 		return
 	}
 	reason := err.(DropReason)
 	var routers []*router
-	if len(e.Packet) > 1 { // if the VRID is not what was wrong, it tells whom it concerns
-		routers = n.wire[wireKey{e.Interface, familyOf(e.Src), e.Packet[1]}]
+	if len(packet) > 1 { // if the VRID is not what was wrong, it tells whom it concerns
+		routers = n.wire[wireKey{e.Interface, familyOf(e.Src), packet[1]}]
 	}
 	if len(routers) == 0 {
 		n.strays.count(reason)
 	}
 	for _, r := range routers {
-		n.refuse(r, reason, e)
+		n.refuse(r, doubt{DropReason: reason}, e)
 	}
 }
 
@@ -32,8 +37,8 @@ func (n *Node) hear(e Received, a Advert) {
 		n.strays.count(DropVRID)
 	}
 	for _, r := range routers {
-		if reason := r.judge(e, a); reason != 0 {
-			n.refuse(r, reason, e)
+		if d := n.doubts(r, e, a); d.DropReason != 0 {
+			n.refuse(r, d, e)
 			continue
 		}
 		r.counters.Received++
@@ -52,14 +57,31 @@ func (n *Node) hear(e Received, a Advert) {
 
 // refuse counts an advert that is not listened to, and reports the first for
 // each reason: a router that is deaf for its peers makes two owners.
-func (n *Node) refuse(r *router, reason DropReason, e Received) {
-	r.counters.Dropped.count(reason)
-	if r.counters.Dropped[reason] == 1 {
-		n.out = append(n.out, Refused{Key: r.Key, Reason: reason, Addr: e.Src, TTL: e.TTL})
+func (n *Node) refuse(r *router, d doubt, e Received) {
+	r.counters.Dropped.count(d.DropReason)
+	r.refusal = &Refusal{At: n.now, Reason: d.DropReason, Addr: e.Src, Text: d.text}
+	if r.counters.Dropped[d.DropReason] == 1 {
+		n.out = append(n.out, Refused{Key: r.Key, Reason: d.DropReason, Addr: e.Src, TTL: e.TTL, Text: d.text})
 	}
 }
 
-// judge says why a router does not listen to an advert, or 0.
+// doubts says why a router does not listen to an advert, or nothing.
+func (n *Node) doubts(r *router, e Received, a Advert) doubt {
+	reason := r.judge(e, a)
+	switch reason {
+	case 0:
+		return n.authenticate(r, e, a)
+	case DropTTL:
+		return doubt{reason, fmt.Sprintf("arrives with TTL %d", e.TTL)}
+	case DropVersion:
+		return doubt{reason, fmt.Sprintf("speaks version %v, and this router version %v", a.Version, r.Version)}
+	case DropInterval:
+		return doubt{reason, fmt.Sprintf("advertises every %v, and this router every %v", a.Interval, r.AdvertInterval)}
+	}
+	return doubt{DropReason: reason}
+}
+
+// judge is what doubts sees without looking at the authentication.
 func (r *router) judge(e Received, a Advert) DropReason {
 	unicast := len(r.Unicast) > 0
 	least := hopLimit
@@ -79,8 +101,6 @@ func (r *router) judge(e Received, a Advert) DropReason {
 		return DropVersion
 	case a.Version == VRRPv2 && a.Interval != r.AdvertInterval: // RFC 3768 §7.1
 		return DropInterval
-	case a.Version == VRRPv2 && a.Auth.Type != authTypeNone:
-		return DropAuthType
 	}
 	return 0
 }
@@ -208,7 +228,7 @@ func (n *Node) advertise(r *router) { n.send(r, r.adverts) }
 func (n *Node) release(r *router) { n.send(r, r.releases) }
 
 func (n *Node) send(r *router, adverts []Send) {
-	for _, s := range adverts {
+	for _, s := range n.sign(r, adverts) {
 		n.then = append(n.then, s)
 	}
 	r.counters.Sent += uint64(len(adverts))

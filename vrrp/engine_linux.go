@@ -222,7 +222,7 @@ func surrender(w *links, r Router, all []Router) error {
 	if err != nil {
 		return err
 	}
-	c, err := openConn(r.Interface, index, r.Family)
+	c, err := openConn(index, connKey{r.Interface, r.Family, r.Auth.Type == AuthAH})
 	if err != nil {
 		return err
 	}
@@ -234,8 +234,10 @@ func surrender(w *links, r Router, all []Router) error {
 	if !ok {
 		return ErrNoRouter
 	}
+	n.now = time.Now()
+	n.routers[i].memory.follow(n.now)
 	var errs []error
-	for _, s := range n.routers[i].releases {
+	for _, s := range n.sign(n.routers[i], n.routers[i].releases) {
 		errs = append(errs, c.send(s))
 	}
 	return errors.Join(errs...)

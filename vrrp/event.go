@@ -24,11 +24,13 @@ type Link struct {
 	MTU       int // in bytes; 0 when it is not known
 }
 
-// Received is a packet of protocol 112.
+// Received is a packet of protocol 112, or one of protocol 51 when AH is set.
 type Received struct {
 	Interface string
 	Src, Dst  netip.Addr
 	TTL       int    // or hop limit
+	AH        bool   // Packet begins with an IP Authentication Header, which
+	ID        uint16 // covers the packet's IPv4 identification
 	Packet    []byte // what follows the IP header; not retained
 }
 
@@ -94,6 +96,8 @@ type Send struct {
 	Interface string
 	Src, Dst  netip.Addr
 	Priority  uint8
+	AH        bool   // send it as protocol 51,
+	ID        uint16 // with this IPv4 identification
 	Packet    []byte // what follows the IP header, checksum included; read-only
 }
 
@@ -128,6 +132,7 @@ type Refused struct {
 	Reason DropReason
 	Addr   netip.Addr // the sender
 	TTL    int
+	Text   string // more about it for people, or ""
 }
 
 func (Transition) action()      {}

@@ -40,6 +40,15 @@ type loop struct {
 type connKey struct {
 	iface  string
 	family Family
+	ah     bool // protocol 51
+}
+
+// kind is what sort of socket it is.
+func (k connKey) kind() string {
+	if k.ah {
+		return fmt.Sprintf("%v AH socket", k.family)
+	}
+	return fmt.Sprintf("%v socket", k.family)
 }
 
 // iface is what the node has been told of an interface.
@@ -231,12 +240,12 @@ func (l *loop) carryOut(a Action) {
 	case Rival:
 		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "priority", a.Priority)
 	case Refused:
-		l.Log.Warn("advert refused; more of this kind are only counted", "router", a.Key.String(), "reason", a.Reason.String(), "from", a.Addr.String(), "ttl", a.TTL)
+		l.Log.Warn("advert refused; more of this kind are only counted", "router", a.Key.String(), "reason", a.Reason.String(), "from", a.Addr.String(), "ttl", a.TTL, "why", a.Text)
 	}
 }
 
 func (l *loop) send(s Send) error {
-	c := l.conns[connKey{s.Interface, s.Key.Family}]
+	c := l.conns[connKey{s.Interface, s.Key.Family, s.AH}]
 	if c == nil {
 		return fmt.Errorf("no %v socket on %s", s.Key.Family, s.Interface)
 	}
@@ -356,11 +365,17 @@ func (l *loop) configure(wanted []Router) error {
 // used are the sockets that routers need, leaving ones included.
 func (l *loop) used() map[connKey]bool {
 	used := map[connKey]bool{}
+	mark := func(r Router) {
+		used[connKey{r.Interface, r.Family, false}] = true
+		if r.Auth.Type == AuthAH {
+			used[connKey{r.Interface, r.Family, true}] = true
+		}
+	}
 	for _, r := range l.routers {
-		used[connKey{r.Interface, r.Family}] = true
+		mark(r)
 	}
 	for _, r := range l.node.routers {
-		used[connKey{r.Interface, r.Family}] = true
+		mark(r.Router)
 	}
 	return used
 }
@@ -412,8 +427,8 @@ func (l *loop) reopen(link *Link, index int) {
 		}
 		err := l.ensure(k, index)
 		for _, r := range l.routers {
-			if r.Interface == k.iface && r.Family == k.family {
-				l.check(r.Key, "open socket", err)
+			if r.Interface == k.iface && r.Family == k.family && (!k.ah || r.Auth.Type == AuthAH) {
+				l.check(r.Key, "open "+k.kind(), err)
 			}
 		}
 		if l.conns[k] == nil {
@@ -435,7 +450,7 @@ func (l *loop) ensure(k connKey, index int) error {
 	if index == 0 {
 		return nil
 	}
-	c, err := openConn(k.iface, index, k.family)
+	c, err := openConn(index, k)
 	if err != nil {
 		return err
 	}

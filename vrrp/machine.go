@@ -51,6 +51,8 @@ type router struct {
 
 	adverts, releases []Send // as we send them now; one, or one for each peer
 	counters          Counters
+	memory            memory   // of authenticated adverts
+	refusal           *Refusal // the last one; nil when there was none
 }
 
 // Peer is another node as its last advert showed it.

@@ -38,7 +38,12 @@ type cell struct {
 	unicast  bool
 	version  vrrp.Version
 	checksum vrrp.Checksum
+	auth     vrrp.AuthType // AuthPassword or AuthAH
 }
+
+// password is that of cells with authentication. keepalived fills it up with
+// zeros.
+const password = "secret"
 
 var cells = []cell{{family: vrrp.IPv4}, {family: vrrp.IPv4, unicast: true}, {family: vrrp.IPv6}, {family: vrrp.IPv6, unicast: true}}
 
@@ -49,6 +54,9 @@ func (c cell) String() string {
 	}
 	if c.checksum == vrrp.MessageOnly {
 		text += " message-only checksum"
+	}
+	if c.auth != vrrp.AuthNone {
+		text += " " + c.auth.String()
 	}
 	return text
 }
@@ -84,6 +92,9 @@ func (c cell) router(priority uint8) vrrp.Router {
 		Addresses: []netip.Prefix{c.vip()}, Priority: vrrp.Priority{Base: priority}, AdvertInterval: c.interval(),
 		Version: c.version, Checksum: c.checksum,
 	}
+	if c.auth != vrrp.AuthNone {
+		r.Auth = vrrp.Auth{Type: c.auth, Keys: []vrrp.AuthKey{{Secret: vrrp.NewSecret([]byte(password))}}}
+	}
 	if c.unicast {
 		r.Unicast = []netip.Addr{c.node(2)}
 		if c.family == vrrp.IPv6 {
@@ -100,6 +111,12 @@ func (c cell) keepalivedConf(priority uint8, options string) string {
 	}
 	if c.checksum == vrrp.MessageOnly {
 		options += "\n v3_checksum_as_v2"
+	}
+	switch c.auth {
+	case vrrp.AuthPassword:
+		options += "\n authentication {\n  auth_type PASS\n  auth_pass " + password + "\n }"
+	case vrrp.AuthAH:
+		options += "\n authentication {\n  auth_type AH\n  auth_pass " + password + "\n }"
 	}
 	return fmt.Sprintf(`global_defs {
  router_id b
@@ -153,7 +170,7 @@ func newPair(t *testing.T, c cell) *pair {
 	p := &pair{T: t, cell: c, net: n, log: &output{}, wire: &output{}}
 	p.a = n.Node("a", "10.0.0.1/24", "fd00::1/64")
 	p.b = n.Node("b", "10.0.0.2/24", "fd00::2/64")
-	dump := p.b.Command(t.Context(), "tcpdump", "-l", "-n", "-vv", "-x", "-i", "eth0", "ip proto 112 or ip6 proto 112")
+	dump := p.b.Command(t.Context(), "tcpdump", "-l", "-n", "-vv", "-x", "-i", "eth0", "ip proto 112 or ip6 proto 112 or ip proto 51")
 	dump.Stdout, dump.Stderr = p.wire, p.wire
 	if err := p.b.Start(dump); err != nil {
 		t.Fatal(err)

@@ -72,7 +72,8 @@ type Router struct {
 	AdvertInterval time.Duration `json:"advertInterval"`     // 10 ms..40.95 s in whole centiseconds; version 2: 1 s..255 s in whole seconds
 	Preempt        PreemptMode   `json:"preempt"`
 	PreemptDelay   time.Duration `json:"preemptDelay,omitempty"` // only with PreemptDelay
-	Unicast        []netip.Addr  `json:"unicast,omitempty"`      // peers; empty means multicast
+	Auth           Auth          `json:"auth,omitzero"`
+	Unicast        []netip.Addr  `json:"unicast,omitempty"` // peers; empty means multicast
 	// DownAdverts is how many adverts of the owner may be missing before it
 	// counts as dead, 1..100, as keepalived's down_timer_adverts; 0 means 3.
 	DownAdverts uint8 `json:"downAdverts,omitempty"`

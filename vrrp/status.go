@@ -42,6 +42,7 @@ type RouterStatus struct {
 	Owner    Peer      `json:"owner"` // who owns the addresses as far as we know; zero when we do not
 	Source   string    `json:"source,omitempty"`
 	Problem  string    `json:"problem,omitempty"` // the last thing that did not work; empty when it did since
+	Refused  *Refusal  `json:"refused,omitempty"` // the last advert that was not listened to
 	Counters Counters  `json:"counters"`
 }
 
@@ -51,7 +52,7 @@ func (n *Node) Status() []RouterStatus {
 	for i, r := range n.routers {
 		list[i] = RouterStatus{
 			Router: r.Router.Clone(), State: r.state, Since: r.since, Cause: r.cause,
-			Why: n.why(r), Owner: r.owner(), Counters: r.counters.clone(),
+			Why: n.why(r), Owner: r.owner(), Counters: r.counters.clone(), Refused: r.refusal,
 		}
 		list[i].Router.Priority = r.prio
 		list[i].Router.Priority.Terms = slices.Clone(r.prio.Terms)
@@ -113,6 +114,9 @@ func (n *Node) why(r *router) string {
 		if r.peer.Priority < r.prio.Effective() {
 			text += r.patience()
 		}
+	}
+	if r.refusal != nil && n.now.Sub(r.refusal.At) <= r.downInterval() { // it still happens
+		text += "; " + r.refusal.String()
 	}
 	return r.state.String() + ": " + text
 }

@@ -12,6 +12,7 @@ func (r Router) Clone() Router {
 	r.Addresses = slices.Clone(r.Addresses)
 	r.Priority.Terms = slices.Clone(r.Priority.Terms)
 	r.Unicast = slices.Clone(r.Unicast)
+	r.Auth.Keys = slices.Clone(r.Auth.Keys)
 	r.Track = slices.Clone(r.Track)
 	return r
 }
@@ -41,8 +42,10 @@ func (r Router) Validate() error {
 	bad(r.Version == VRRPv2 && r.Family != IPv4, "version 2 is for IPv4 only")
 	bad(r.Checksum > MessageOnly, "checksum form %d is unknown", uint8(r.Checksum))
 	bad(r.Checksum != PseudoHeader && (r.Version != VRRPv3 || r.Family != IPv4), "checksum form %v is for version 3 over IPv4 only", r.Checksum)
-	if err := r.Version.check(r.AdvertInterval); err != nil {
-		errs = append(errs, err)
+	for _, err := range []error{r.Version.check(r.AdvertInterval), r.validateAuth()} {
+		if err != nil {
+			errs = append(errs, err)
+		}
 	}
 	bad(r.Preempt > PreemptDelay, "preempt mode %d is unknown", uint8(r.Preempt))
 	bad(r.PreemptDelay < 0, "preempt delay %v is negative", r.PreemptDelay)

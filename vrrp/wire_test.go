@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -35,32 +36,47 @@ func newListener(t *testing.T, r Router) *listener {
 	if err := r.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	l := &listener{T: t, node: NewNode(), now: time.Unix(1_000_000, 0)}
-	l.node.Step(Link{Interface: "eth0", Up: true, Addresses: []netip.Prefix{netip.PrefixFrom(self, 24)}}, l.now)
-	l.node.Step(Configure{Routers: []Router{r}}, l.now)
-	return l
+	now := time.Unix(1_000_000, 0)
+	return &listener{T: t, node: listening(r, now), now: now}
+}
+
+// listening is a node with that router as backup.
+func listening(r Router, now time.Time) *Node {
+	n := NewNode()
+	n.Step(Link{Interface: "eth0", Up: true, Addresses: []netip.Prefix{netip.PrefixFrom(self, 24)}}, now)
+	n.Step(Configure{Routers: []Router{r}}, now)
+	return n
 }
 
 // hears hands in what r would send from the peer's address, and returns the
 // reason for which it is refused, or 0.
 func (l *listener) hears(r Router) DropReason {
 	l.Helper()
-	return l.receives(Received{
-		Interface: "eth0", Src: peer, Dst: group4, TTL: 255,
-		Packet: r.advert(r.Priority.Effective(), 0).encode(peer, group4),
-	})
+	return l.receives(advertOf(r, peer, l.now))
+}
+
+// advertOf is what r would send from src to all.
+func advertOf(r Router, src netip.Addr, now time.Time) Received {
+	n := NewNode()
+	n.now = now
+	dst := group(r.Family)
+	s := Send{Src: src, Dst: dst, Packet: r.advert(r.Priority.Effective(), 0).encode(src, dst)}
+	return arrived(n.sign(&router{Router: r}, []Send{s})[0])
+}
+
+// arrived is a packet on the other side.
+func arrived(s Send) Received {
+	return Received{Interface: "eth0", Src: s.Src, Dst: s.Dst, TTL: 255, AH: s.AH, ID: s.ID, Packet: s.Packet}
 }
 
 func (l *listener) receives(e Received) DropReason {
 	l.Helper()
-	before := l.status()
+	before, state := l.status(), stateOf(l.node)
 	l.node.Step(e, l.now)
-	after := l.status()
-	if after.Counters.Received > before.Counters.Received {
+	if l.status().Counters.Received > before.Counters.Received {
 		return 0
 	}
-	after.Counters = before.Counters
-	if diff := cmp.Diff(before, after, compareAddrs); diff != "" {
+	if diff := cmp.Diff(state, stateOf(l.node)); diff != "" {
 		l.Errorf("a refused advert changed the state:\n%s", diff)
 	}
 	for r, n := range l.status().Counters.Dropped {
@@ -70,6 +86,18 @@ func (l *listener) receives(e Received) DropReason {
 	}
 	l.Fatal("neither accepted nor counted")
 	return 0
+}
+
+// stateOf is all that a node is, but for what it counts and tells of refused
+// adverts.
+func stateOf(n *Node) []string {
+	var list []string
+	for _, r := range n.routers {
+		c := *r
+		c.counters, c.refusal = Counters{}, nil
+		list = append(list, fmt.Sprintf("%+v", c))
+	}
+	return list
 }
 
 func (l *listener) status() RouterStatus { return l.node.Status()[0] }

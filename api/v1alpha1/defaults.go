@@ -14,6 +14,7 @@ func (s VirtualRouterSpec) WithDefaults() VirtualRouterSpec {
 	setDefault(&s.Priority, ptr.To[int32](100))
 	setDefault(&s.Version, 3)
 	setDefault(&s.Checksum, ChecksumPseudoHeader)
+	s.Authentication.setDefaults()
 	setDefault(&s.AdvertInterval, &metav1.Duration{Duration: time.Second})
 	setDefault(&s.Preempt.Mode, PreemptAlways)
 	setDefault(&s.Transport.Mode, TransportMulticast)
@@ -63,6 +64,22 @@ func (s SettingsSpec) WithDefaults() SettingsSpec {
 		setDefault(&s.Scripts[i].Timeout, &metav1.Duration{Duration: 10 * time.Second})
 	}
 	return s
+}
+
+func (a *Authentication) setDefaults() {
+	setDefault(&a.Type, AuthenticationNone)
+	if a.Password != nil {
+		setDefault(&a.Password.Namespace, metav1.NamespaceDefault)
+	}
+	for i := range a.Keys {
+		setDefault(&a.Keys[i].Secret.Namespace, metav1.NamespaceDefault)
+	}
+	if a.Type == AuthenticationHMAC {
+		setDefault(&a.Mode, AuthenticationEnforce)
+		if len(a.Keys) > 0 {
+			setDefault(&a.ActiveKey, ptr.To(a.Keys[0].ID))
+		}
+	}
 }
 
 // setDefault sets *field to value if it is zero.

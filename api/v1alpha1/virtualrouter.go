@@ -74,6 +74,12 @@ type VirtualRouterSpec struct {
 	// +optional
 	Checksum Checksum `json:"checksum,omitempty"`
 
+	// Authentication says how nodes know each other's adverts from a
+	// stranger's.
+	//
+	// +optional
+	Authentication Authentication `json:"authentication,omitzero"`
+
 	// AdvertInterval is the time between the owner's adverts: 10ms to 40.95s
 	// in whole centiseconds, the same on every node for a prompt take-over;
 	// with version 2, 1s to 255s in whole seconds, and it must be the same: a
