@@ -231,9 +231,10 @@ func (e *elector) checkLease() {
 // lease. Addresses are prepared first, so that a takeover has only to add.
 func (e *elector) apply() {
 	routers := compose(e.wish.Routers, e.orders, time.Since(e.lastWord))
+	withoutDevice(routers, e.vips.PrepareDevices(devices(routers)))
 	places := map[string][]netip.Prefix{}
 	for _, r := range routers {
-		places[r.Interface] = append(places[r.Interface], r.Addresses...)
+		places[r.Home()] = append(places[r.Home()], r.Addresses...)
 	}
 	err := errors.Join(e.vips.Prepare(places), e.engine.Set(routers))
 	if err != nil {
@@ -268,6 +269,9 @@ func (e *elector) stop() error {
 	if e.worker != nil {
 		e.tell(toWorker{Stop: true, Keep: e.o.Keep})
 		err = errors.Join(err, e.worker.wait(stopTimeout))
+	}
+	if !stays {
+		err = errors.Join(err, e.vips.Sweep(nil)) // virtual MACs and settings
 	}
 	if e.fence != nil {
 		if !stays {

@@ -59,7 +59,7 @@ func writeRouters(w io.Writer, s Status, wide bool, now time.Time) {
 		if wide {
 			c := r.Counters
 			fmt.Fprintf(w, "\t\t\t\t%s vrid %d\tsent %d, received %d, dropped %d, transitions %d, announcements %d\n",
-				r.Router.Interface, r.Router.VRID, c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced)
+				r.Router.Home(), r.Router.VRID, c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Election.Overrides)) {

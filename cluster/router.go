@@ -51,11 +51,13 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	wire(r, spec, addresses, &common.Router)
 	common.MinTTL = minTTL(r, spec.Transport)
 	peers := peers(r, spec.Transport, addresses)
+	checkVirtualMAC(r, spec)
 	var routers []Router
 	for _, family := range slices.Sorted(maps.Keys(addresses)) {
 		own := common
 		own.Family, own.Addresses, own.Unicast = family, addresses[family], peers[family]
 		own.Checksum = own.Checksum.In(family)
+		claims = append(claims, virtualMAC(&own, spec)...)
 		routers = append(routers, own)
 		claims = append(claims, claim{
 			what:  vridClaim{own.VRID, own.Interface, family},

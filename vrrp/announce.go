@@ -109,7 +109,7 @@ func (n *Node) announce(r *router) {
 	}
 	r.announce.next(r.announcing(), n.now)
 	r.counters.Announced += uint64(len(addrs))
-	n.then = append(n.then, Announce{Key: r.Key, Interface: r.Interface, Addresses: addrs})
+	n.then = append(n.then, Announce{Key: r.Key, Interface: r.Home(), Addresses: addrs})
 }
 
 // allow takes the announcements of a repair out of the node's allowance, or

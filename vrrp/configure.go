@@ -41,7 +41,7 @@ func (n *Node) reconfigure(r *router, w Router) {
 			n.becomeBackup(r, Startup, "wanted again while leaving")
 		}
 	}
-	if r.VRID != w.VRID || r.Interface != w.Interface {
+	if r.VRID != w.VRID || r.Interface != w.Interface || r.Device != w.Device {
 		n.restart(r, w)
 		return
 	}
@@ -62,7 +62,7 @@ func (n *Node) restart(r *router, w Router) {
 	if r.state == Master {
 		n.release(r)
 	}
-	n.change(r, Stopped, ConfigChanged, fmt.Sprintf("was VRID %d on %s, is VRID %d on %s", r.VRID, r.Interface, w.VRID, w.Interface))
+	n.change(r, Stopped, ConfigChanged, fmt.Sprintf("was VRID %d on %s, is VRID %d on %s", r.VRID, r.place(), w.VRID, w.place()))
 	n.removeAll(r)
 	r.Router, r.src, r.peer = w, netip.Addr{}, Peer{}
 }
@@ -89,7 +89,7 @@ func (n *Node) readdress(r *router) {
 		for _, p := range resized {
 			delete(r.present, p)
 		}
-		n.out = append(n.out, RemoveAddresses{Key: r.Key, Interface: r.Interface, Addresses: resized})
+		n.out = append(n.out, RemoveAddresses{Key: r.Key, Interface: r.Home(), Addresses: resized})
 	}
 	n.add(r, fresh)
 	n.remove(r, gone)

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 
@@ -24,11 +25,11 @@ const (
 // those that use AH. It sends and receives protocol 112, or 51 for AH,
 // multicast and unicast alike, and never blocks.
 type conn struct {
-	connKey
-	fd    int
-	index int
-	buf   [maxPacket]byte
-	oob   [128]byte
+	connKey // whose adverts it hears
+	fd      int
+	index   int
+	buf     [maxPacket]byte
+	oob     [128]byte
 }
 
 // option is one setsockopt.
@@ -57,6 +58,44 @@ func openConn(index int, k connKey) (*conn, error) {
 		return nil, fmt.Errorf("open %s on %s: %w", k.kind(), k.iface, err)
 	}
 	return c, nil
+}
+
+// openDeviceConn opens the socket on the device with a router's virtual MAC.
+// While that is up, the kernel gives it alone what comes from this very MAC,
+// such as the adverts of a rival; all else is for the interface's socket, and
+// is not heard twice. Its adverts leave with the virtual MAC.
+func openDeviceConn(r Router, index int, k connKey) (*conn, error) {
+	c, err := openConn(index, k)
+	if err != nil {
+		return nil, err
+	}
+	c.iface = r.Interface
+	program := from(VirtualMAC(r.Family, r.VRID))
+	err = unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
+	if err == nil && r.Family == IPv6 {
+		// The source is the interface's link-local address.
+		err = unix.SetsockoptInt(c.fd, unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
+	}
+	if err != nil {
+		c.close()
+		return nil, fmt.Errorf("open %s on %s: %w", k.kind(), r.Device, os.NewSyscallError("setsockopt", err))
+	}
+	return c, nil
+}
+
+// from is the filter that passes packets with that source address in their
+// Ethernet header (linux/filter.h: SKF_LL_OFF).
+func from(mac net.HardwareAddr) []unix.SockFilter {
+	const source = 0xffe00000 + 6
+	high, low := binary.BigEndian.Uint32(mac), binary.BigEndian.Uint16(mac[4:])
+	return []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: source},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 3, K: high},
+		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: source + 4},
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, Jf: 1, K: uint32(low)},
+		{Code: unix.BPF_RET | unix.BPF_K, K: maxPacket},
+		{Code: unix.BPF_RET | unix.BPF_K, K: 0},
+	}
 }
 
 func (c *conn) setUp(options []option) error {

@@ -178,7 +178,7 @@ const restoreSpacing = time.Second
 func (n *Node) restore(iface string) {
 	link := n.links[iface]
 	for _, r := range n.routers {
-		if r.Interface != iface || r.state != Master {
+		if r.Home() != iface || r.state != Master {
 			continue
 		}
 		var lost []netip.Prefix

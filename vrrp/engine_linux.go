@@ -208,10 +208,10 @@ func Surrender(routers []Router, act Actuator, log *slog.Logger) error {
 		}
 	}
 	for _, r := range routers { // the others' skew times run already
-		if err := act.Remove(r.Interface, r.Addresses); err != nil {
+		if err := act.Remove(r.Home(), r.Addresses); err != nil {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))
 		}
-		log.Warn("surrendered", "router", r.Key.String(), "iface", r.Interface)
+		log.Warn("surrendered", "router", r.Key.String(), "iface", r.Home())
 	}
 	return errors.Join(errs...)
 }

@@ -33,7 +33,7 @@ func (n *Node) inherit(ev Inherit) {
 // adopt gives a new router those of its addresses that were left.
 func (n *Node) adopt(r *router) {
 	for _, p := range r.Addresses {
-		if k := (inheritance{r.Interface, p}); n.left[k] {
+		if k := (inheritance{r.Home(), p}); n.left[k] {
 			r.present[p] = true
 			delete(n.left, k)
 		}

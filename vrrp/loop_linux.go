@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -246,6 +247,10 @@ func (l *loop) carryOut(a Action) {
 
 func (l *loop) send(s Send) error {
 	c := l.conns[connKey{s.Interface, s.Key.Family, s.AH}]
+	if i, ok := l.node.find(s.Key); ok && l.node.routers[i].speaksVirtually(s.Dst) {
+		// Before its socket is there an advert without virtual MAC must do.
+		c = cmp.Or(l.conns[connKey{l.node.routers[i].Device, s.Key.Family, s.AH}], c)
+	}
 	if c == nil {
 		return fmt.Errorf("no %v socket on %s", s.Key.Family, s.Interface)
 	}
@@ -350,7 +355,7 @@ func (l *loop) configure(wanted []Router) error {
 	l.routers = routers
 	var names []string
 	for _, r := range routers {
-		names = append(names, r.Interface)
+		names = append(names, r.Interface, r.Home())
 		for _, t := range r.Track {
 			names = append(names, t.Interface)
 		}
@@ -365,19 +370,24 @@ func (l *loop) configure(wanted []Router) error {
 // used are the sockets that routers need, leaving ones included.
 func (l *loop) used() map[connKey]bool {
 	used := map[connKey]bool{}
-	mark := func(r Router) {
-		used[connKey{r.Interface, r.Family, false}] = true
-		if r.Auth.Type == AuthAH {
-			used[connKey{r.Interface, r.Family, true}] = true
+	for _, r := range l.all() {
+		for _, iface := range []string{r.Interface, r.Home()} {
+			used[connKey{iface, r.Family, false}] = true
+			if r.Auth.Type == AuthAH {
+				used[connKey{iface, r.Family, true}] = true
+			}
 		}
 	}
-	for _, r := range l.routers {
-		mark(r)
-	}
-	for _, r := range l.node.routers {
-		mark(r.Router)
-	}
 	return used
+}
+
+// all are the routers as admitted, and those that are leaving.
+func (l *loop) all() []Router {
+	all := slices.Clone(l.routers)
+	for _, r := range l.node.routers {
+		all = append(all, r.Router)
+	}
+	return all
 }
 
 // closeUnused forgets interfaces and sockets that no router needs any more.
@@ -427,7 +437,7 @@ func (l *loop) reopen(link *Link, index int) {
 		}
 		err := l.ensure(k, index)
 		for _, r := range l.routers {
-			if r.Interface == k.iface && r.Family == k.family && (!k.ah || r.Auth.Type == AuthAH) {
+			if r.Family == k.family && (r.Interface == k.iface || r.Device == k.iface) && (!k.ah || r.Auth.Type == AuthAH) {
 				l.check(r.Key, "open "+k.kind(), err)
 			}
 		}
@@ -450,7 +460,11 @@ func (l *loop) ensure(k connKey, index int) error {
 	if index == 0 {
 		return nil
 	}
-	c, err := openConn(index, k)
+	open := openConn
+	if r, ok := deviceOwner(l.all(), k.iface); ok {
+		open = func(index int, k connKey) (*conn, error) { return openDeviceConn(r, index, k) }
+	}
+	c, err := open(index, k)
 	if err != nil {
 		return err
 	}

@@ -146,7 +146,7 @@ func (n *Node) tick(r *router) {
 		n.nobodyTookOver(r)
 	}
 	if r.restoring && n.due(r.restoreAt) {
-		n.restore(r.Interface)
+		n.restore(r.Home())
 	}
 	switch {
 	case n.due(r.repairAt):

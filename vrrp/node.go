@@ -212,13 +212,13 @@ func (n *Node) add(r *router, addrs []netip.Prefix) {
 		r.present[p] = true
 	}
 	n.answerStale = true
-	n.out = append(n.out, AddAddresses{Key: r.Key, Interface: r.Interface, Addresses: addrs})
+	n.out = append(n.out, AddAddresses{Key: r.Key, Interface: r.Home(), Addresses: addrs})
 }
 
 // remove takes addresses of a router off its interface, at the end of the Step
 // and unless another router has them there too.
 func (n *Node) remove(r *router, addrs []netip.Prefix) {
-	g := RemoveAddresses{Key: r.Key, Interface: r.Interface}
+	g := RemoveAddresses{Key: r.Key, Interface: r.Home()}
 	for _, p := range addrs {
 		if r.present[p] {
 			delete(r.present, p)
@@ -238,5 +238,5 @@ func (n *Node) removeAll(r *router) {
 
 // has says whether any router has the address on that interface.
 func (n *Node) has(iface string, p netip.Prefix) bool {
-	return slices.ContainsFunc(n.routers, func(r *router) bool { return r.Interface == iface && r.present[p] })
+	return slices.ContainsFunc(n.routers, func(r *router) bool { return r.Home() == iface && r.present[p] })
 }

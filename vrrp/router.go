@@ -94,6 +94,13 @@ type Router struct {
 	// "track nginx: exit status 1".
 	Fault string `json:"fault,omitempty"`
 
+	// Device is the device with the router's virtual MAC, which then has the
+	// addresses; empty means that Interface has them. The caller makes it.
+	Device string `json:"device,omitempty"`
+	// PlainAdverts has multicast adverts leave with the MAC of Interface
+	// although there is a Device, as unicast ones always do.
+	PlainAdverts bool `json:"plainAdverts,omitempty"`
+
 	// MinTTL is the least TTL or hop limit of adverts from unicast peers; 0
 	// means 255: they must be on the link. keepalived 2.2.7 needs 64 here for
 	// IPv6: it sends unicast adverts with the system's default.

@@ -37,6 +37,7 @@ func (r Router) Validate() error {
 	bad(r.Family != IPv4 && r.Family != IPv6, "family %d is neither 4 nor 6", uint8(r.Family))
 	bad(r.VRID == 0, "vrid 0 is not in 1..255")
 	bad(r.Interface == "" || len(r.Interface) > maxIfName, "interface name %q is not 1..%d bytes long", r.Interface, maxIfName)
+	bad(len(r.Device) > maxIfName || r.Device != "" && r.Device == r.Interface, "device name %q is longer than %d bytes, or the interface's", r.Device, maxIfName)
 	bad(r.Priority.Base == 0, "priority 0 is not in 1..255")
 	bad(r.Version > VRRPv2, "version %d is unknown", uint8(r.Version))
 	bad(r.Version == VRRPv2 && r.Family != IPv4, "version 2 is for IPv4 only")
@@ -123,6 +124,9 @@ func Admit(running, wanted []Router) ([]Router, error) {
 // claims are the things of which a node has one each.
 func (r Router) claims() []any {
 	claims := []any{r.Key, wireKey{r.Interface, r.Family, r.VRID}}
+	if r.Device != "" {
+		claims = append(claims, "device "+r.Device)
+	}
 	for _, p := range r.Addresses {
 		claims = append(claims, p.Addr())
 	}

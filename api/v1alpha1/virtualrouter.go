@@ -136,6 +136,11 @@ type VirtualRouterSpec struct {
 	//
 	// +optional
 	Announce Announce `json:"announce,omitzero"`
+
+	// VirtualMAC gives the addresses a MAC of their own.
+	//
+	// +optional
+	VirtualMAC VirtualMAC `json:"virtualMAC,omitzero"`
 }
 
 // Announce says how often addresses are announced.

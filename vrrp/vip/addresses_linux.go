@@ -24,8 +24,9 @@ const ethernetLen = 6
 // Addresses is a vrrp.Actuator. Its sockets are those of the network namespace
 // of the thread that called New, whichever thread uses them later.
 //
-// The methods of vrrp.Actuator are called by one goroutine; Prepare and Sweep
-// may be called by another one meanwhile, and do not delay the first.
+// The methods of vrrp.Actuator are called by one goroutine; PrepareDevices,
+// Prepare and Sweep may be called by another one meanwhile, and do not delay
+// the first.
 type Addresses struct {
 	kernel *kernel
 	fence  Fence // nil: none
@@ -33,8 +34,11 @@ type Addresses struct {
 	boot   string
 	log    *slog.Logger
 
-	mu     sync.Mutex // guards ledger, for as long as a map takes
-	ledger ledger
+	mu      sync.Mutex // guards ledger and devices, for as long as a map takes
+	ledger  ledger
+	devices devices
+
+	raised map[string]bool // virtual MACs that are up; of the goroutine of vrrp.Actuator's methods
 
 	publishing sync.Mutex // serialises journal and fence, guards saved
 	saved      []byte     // what the journal holds
@@ -58,7 +62,10 @@ func New(o Options) (*Addresses, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Addresses{kernel: k, fence: o.Fence, path: o.Journal, boot: boot, log: o.Log, ledger: j.ledger()}, nil
+	return &Addresses{
+		kernel: k, fence: o.Fence, path: o.Journal, boot: boot, log: o.Log,
+		ledger: j.ledger(), devices: j.equipment(), raised: make(map[string]bool),
+	}, nil
 }
 
 // Close closes the sockets. Addresses and journal stay as they are.
@@ -69,7 +76,8 @@ func (a *Addresses) Close() error {
 
 // Sweep removes the addresses that a previous life has put on interfaces,
 // except those for which keep returns true: these are ours from now on. A nil
-// keep keeps none. It is called once, before Prepare.
+// keep keeps none. Virtual MACs without addresses go as well. It is called
+// before Prepare, and at the end of a life.
 func (a *Addresses) Sweep(keep func(iface string, addr netip.Prefix) bool) error {
 	a.mu.Lock()
 	left := a.ledger.with(placed)
@@ -95,6 +103,10 @@ func (a *Addresses) Sweep(keep func(iface string, addr netip.Prefix) bool) error
 		a.ledger.removed(p)
 		a.mu.Unlock()
 	}
+	a.mu.Lock()
+	a.devices.wanted = nil
+	a.mu.Unlock()
+	a.retire()
 	return errors.Join(append(errs, a.publish())...)
 }
 
@@ -140,15 +152,19 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 	if err := a.acquaint(iface, addrs); err != nil {
 		return fmt.Errorf("adding %v to %s: %w", addrs, iface, err)
 	}
-	link, err := a.kernel.link(a.kernel.links, iface)
+	link, behind, err := a.raise(iface)
 	if err != nil {
 		return fmt.Errorf("adding %v: %w", addrs, err)
+	}
+	add, lasting := a.kernel.add, a.kernel.lasting
+	if behind {
+		add, lasting = a.kernel.addBehind, a.kernel.lastingBehind
 	}
 	var errs []error
 	changed := false
 	for _, addr := range addrs {
 		p := place{iface, addr}
-		existed, err := a.kernel.add(link, addr)
+		existed, err := add(link, addr)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("adding %s to %s: %w", addr, iface, err))
 			continue
@@ -158,7 +174,7 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 		moved := a.ledger.added(p, existed)
 		a.mu.Unlock()
 		if existed && ours { // it may be one that Leave has left
-			if err := a.kernel.lasting(link, addr, 0); err != nil {
+			if err := lasting(link, addr, 0); err != nil {
 				errs = append(errs, fmt.Errorf("keeping %s on %s: %w", addr, iface, err))
 			}
 		}
@@ -279,12 +295,14 @@ func (a *Addresses) Announce(iface string, addrs []netip.Prefix) error {
 	return first
 }
 
-// Answer implements vrrp.Actuator.
+// Answer implements vrrp.Actuator. Virtual MACs whose addresses are silent are
+// taken down: from then on nothing has it for its source.
 func (a *Addresses) Answer(addrs []netip.Addr) error {
-	if a.fence == nil {
-		return nil
+	var err error
+	if a.fence != nil {
+		err = a.fence.Answer(addrs)
 	}
-	return a.fence.Answer(addrs)
+	return errors.Join(err, a.lower(addrs))
 }
 
 // publish makes journal and fence say what the ledger does, in this order: an
@@ -294,6 +312,7 @@ func (a *Addresses) publish() error {
 	defer a.publishing.Unlock()
 	a.mu.Lock()
 	j, fenced := a.ledger.journal(a.boot), a.ledger.fenced()
+	j.Devices, j.Settings = a.devices.claims(), slices.Clone(a.devices.changed)
 	a.mu.Unlock()
 	data, err := json.Marshal(j)
 	if err == nil && !bytes.Equal(data, a.saved) {

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	journalVersion = 1
+	journalVersion = 2
 	journalLimit   = 16 << 20 // bytes
 )
 
@@ -19,15 +19,26 @@ const (
 // because a crash of the machine takes the addresses along; for the same
 // reason it is void under another Boot.
 type journal struct {
-	Version int     `json:"version"`
-	Boot    string  `json:"boot"` // /proc/sys/kernel/random/boot_id
-	Ours    []place `json:"ours"`
-	Foreign []place `json:"foreign"`
+	Version  int       `json:"version"`
+	Boot     string    `json:"boot"` // /proc/sys/kernel/random/boot_id
+	Ours     []place   `json:"ours"`
+	Foreign  []place   `json:"foreign"`
+	Devices  []Device  `json:"devices,omitempty"`
+	Settings []setting `json:"settings,omitempty"` // to be restored
 }
 
 // journal returns what is to be kept of l.
 func (l *ledger) journal(boot string) journal {
 	return journal{Version: journalVersion, Boot: boot, Ours: l.with(absent, placed), Foreign: l.with(foreign)}
+}
+
+// equipment returns the devices and settings that a life before has left.
+func (j journal) equipment() devices {
+	d := devices{ours: make(map[string]Device, len(j.Devices)), changed: j.Settings}
+	for _, dev := range j.Devices {
+		d.ours[dev.Name] = dev
+	}
+	return d
 }
 
 // ledger returns what is known at the start of a life. Ours may have been put
@@ -58,6 +69,11 @@ func parseJournal(data []byte, boot string) (j journal, err error) {
 	}
 	for _, p := range append(j.Ours, j.Foreign...) {
 		if p.Interface == "" || !p.Prefix.IsValid() {
+			return journal{}, nil
+		}
+	}
+	for _, d := range j.Devices {
+		if d.Name == "" || d.Parent == "" || d.VRID == 0 {
 			return journal{}, nil
 		}
 	}

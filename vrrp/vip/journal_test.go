@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"harmony/runfile"
+	"harmony/vrrp"
 )
 
 var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
@@ -28,10 +29,13 @@ func TestParseJournal(t *testing.T) {
 	}{
 		{"of this boot", `{"version":1,"boot":"this",` + good, whole, nil},
 		{"of another boot: the addresses went with it", `{"version":1,"boot":"that",` + good, journal{}, nil},
-		{"of a later release", `{"version":2,"boot":"this",` + good, journal{}, errNewer},
-		{"of a later release and another boot", `{"version":2,"boot":"that",` + good, journal{}, nil},
+		{"of a later release", `{"version":3,"boot":"this",` + good, journal{}, errNewer},
+		{"of a later release and another boot", `{"version":3,"boot":"that",` + good, journal{}, nil},
 		{"torn by a power failure", `{"version":1,"boot":"this","ours":[{"int`, journal{}, nil},
 		{"empty", ``, journal{}, nil},
+		{"with a virtual MAC", `{"version":2,"boot":"this","devices":[{"name":"vrrp.51","parent":"eth0","router":{"name":"web","family":4},"vrid":51}]}`,
+			journal{Version: 2, Boot: "this", Devices: []Device{{Name: "vrrp.51", Parent: "eth0", Router: vrrp.Key{Name: "web", Family: vrrp.IPv4}, VRID: 51}}}, nil},
+		{"with a device on nothing", `{"version":2,"boot":"this","devices":[{"name":"vrrp.51","vrid":51}]}`, journal{}, nil},
 		{"no interface", `{"version":1,"boot":"this","ours":[{"prefix":"192.0.2.1/24"}]}`, journal{}, nil},
 		{"no address", `{"version":1,"boot":"this","foreign":[{"interface":"eth0","prefix":""}]}`, journal{}, nil},
 	} {

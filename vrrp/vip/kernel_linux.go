@@ -15,12 +15,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Values of linux/ip.h, linux/if_link.h and linux/netconf.h.
+// Values of linux/if_link.h and linux/netconf.h.
 const (
-	devconfPromoteSecondaries = 20 // IPV4_DEVCONF_PROMOTE_SECONDARIES
-	inetConf                  = 1  // IFLA_INET_CONF
-	netconfIndex              = 1  // NETCONFA_IFINDEX
-	netconfForwarding         = 2  // NETCONFA_FORWARDING
+	inetConf          = 1 // IFLA_INET_CONF
+	netconfIndex      = 1 // NETCONFA_IFINDEX
+	netconfForwarding = 2 // NETCONFA_FORWARDING
 )
 
 // sendBuffer holds the announcements of some thousand addresses until the
@@ -33,16 +32,20 @@ type kernel struct {
 	survey *netlink.Handle          // for what may be slow
 	raw    map[int]*nl.SocketHandle // for what the library lacks
 	packet int                      // sends frames on any interface, receives none
+	ns     netns.NsHandle           // where all of them are
 }
 
 // openKernel opens sockets in the network namespace of the calling thread.
 func openKernel() (k *kernel, err error) {
-	k = &kernel{packet: -1}
+	k = &kernel{packet: -1, ns: netns.None()}
 	defer func() {
 		if err != nil {
 			k.close()
 		}
 	}()
+	if k.ns, err = netns.Get(); err != nil {
+		return nil, fmt.Errorf("finding the network namespace: %w", err)
+	}
 	if k.links, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
 		return nil, fmt.Errorf("opening netlink: %w", err)
 	}
@@ -78,6 +81,7 @@ func (k *kernel) close() {
 	if k.packet >= 0 {
 		_ = unix.Close(k.packet)
 	}
+	_ = k.ns.Close()
 }
 
 // link looks an interface up by its name.
@@ -200,43 +204,14 @@ func ipAddr(p netip.Prefix) *netlink.Addr {
 // kernel removes, along with a subnet's first address, all the others in it.
 // By netlink it needs no writable /proc/sys, and hits the right namespace.
 func (k *kernel) promoteSecondaries(link netlink.Link) error {
-	req := k.request(unix.RTM_SETLINK, unix.NLM_F_ACK)
-	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	msg.Index = int32(link.Attrs().Index)
-	req.AddData(msg)
-	spec := nl.NewRtAttr(unix.IFLA_AF_SPEC, nil)
-	conf := spec.AddRtAttr(unix.AF_INET, nil).AddRtAttr(inetConf, nil)
-	conf.AddRtAttr(devconfPromoteSecondaries, binary.NativeEndian.AppendUint32(nil, 1))
-	req.AddData(spec)
-	_, err := req.Execute(unix.NETLINK_ROUTE, 0)
-	return err
+	return k.configure(link, map[string]uint32{"promote_secondaries": 1})
 }
 
 // forwards says whether IPv6 packets are forwarded from a link. Its own
 // neighbor advertisements then have the Router flag.
 func (k *kernel) forwards(link netlink.Link) (bool, error) {
-	req := k.request(unix.RTM_GETNETCONF, 0)
-	index := nl.NewRtAttr(netconfIndex, binary.NativeEndian.AppendUint32(nil, uint32(link.Attrs().Index)))
-	req.AddRawData(append([]byte{unix.AF_INET6, 0, 0, 0}, index.Serialize()...)) // struct netconfmsg, padded
-	answers, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWNETCONF)
-	if err != nil {
-		return false, err
-	}
-	for _, m := range answers {
-		if len(m) < 4 {
-			continue
-		}
-		attrs, err := nl.ParseRouteAttr(m[4:])
-		if err != nil {
-			return false, err
-		}
-		for _, a := range attrs {
-			if a.Attr.Type == netconfForwarding && len(a.Value) == 4 {
-				return binary.NativeEndian.Uint32(a.Value) != 0, nil
-			}
-		}
-	}
-	return false, nil
+	value, err := k.netconf(unix.AF_INET6, int32(link.Attrs().Index), netconfForwarding)
+	return value != 0, err
 }
 
 func (k *kernel) request(kind, flags int) *nl.NetlinkRequest {

@@ -32,7 +32,11 @@ func (a *Addresses) Leave(life time.Duration) (count int, err error) {
 			err = a.kernel.promoteSecondaries(link) // as Remove does
 		}
 		if err == nil {
-			err = a.kernel.lasting(link, p.Prefix, life)
+			lasting := a.kernel.lasting
+			if a.isDevice(p.Interface) {
+				lasting = a.kernel.lastingBehind
+			}
+			err = lasting(link, p.Prefix, life)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("leaving %s on %s: %w", p.Prefix, p.Interface, err))

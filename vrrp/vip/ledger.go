@@ -94,6 +94,16 @@ func (l *ledger) removed(p place) (changed bool) {
 	return true
 }
 
+// occupied says whether an address of ours may be on the interface.
+func (l *ledger) occupied(iface string) bool {
+	for p, c := range l.claims {
+		if c == placed && p.Interface == iface {
+			return true
+		}
+	}
+	return false
+}
+
 // with returns the places that have one of claims, sorted.
 func (l *ledger) with(claims ...claim) []place {
 	var out []place

@@ -1,0 +1,231 @@
+package vip
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink"
+
+	"harmony/vrrp"
+)
+
+// PrepareDevices makes wanted the whole set of virtual MACs, and says by name
+// which of them cannot be had (a *DeviceError each), where interface or kernel
+// refuse, or somebody else has a device of that name. They are made, down, and
+// recorded first. Those not wanted any more go with the first call that finds
+// them without addresses. It is called before Prepare; the same set again
+// repairs what others have removed.
+func (a *Addresses) PrepareDevices(wanted []Device) map[string]error {
+	failed := make(map[string]error)
+	fail := func(d Device, err error) { failed[d.Name] = &DeviceError{Device: d, Err: err} }
+	a.mu.Lock()
+	a.devices.wanted = make(map[string]Device, len(wanted))
+	for _, d := range wanted {
+		a.devices.wanted[d.Name] = d
+	}
+	a.mu.Unlock()
+	if err := a.publish(); err != nil {
+		for _, d := range wanted {
+			fail(d, err)
+		}
+		return failed
+	}
+	for _, d := range wanted {
+		if _, err := a.equip(a.kernel.survey, d); err != nil && !isGone(err) {
+			fail(d, err)
+		}
+	}
+	a.retire()
+	return failed
+}
+
+// equip returns the device d, which it makes if need be, with the settings
+// that it and its interface need. isGone of the error: there is no interface.
+func (a *Addresses) equip(h *netlink.Handle, d Device) (netlink.Link, error) {
+	if err := a.prepareParent(h, d); err != nil {
+		return nil, err
+	}
+	link, err := a.kernel.ensure(h, d)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	_, known := a.devices.ours[d.Name]
+	a.devices.ours[d.Name] = d
+	a.mu.Unlock()
+	if known && isUp(link) {
+		return link, nil
+	}
+	if err := a.kernel.deafen(d); err != nil {
+		a.log.Warn("a virtual MAC listens to router advertisements: set this on the host", "iface", d.Name, "err", err)
+	}
+	return link, nil
+}
+
+// prepareParent gives the interface of an IPv4 device its settings, the old
+// values recorded first.
+func (a *Addresses) prepareParent(h *netlink.Handle, d Device) error {
+	if d.Router.Family != vrrp.IPv4 {
+		return nil
+	}
+	parent, err := a.kernel.link(h, d.Parent)
+	if err != nil {
+		return err
+	}
+	have, err := a.kernel.configuration(parent)
+	if err != nil {
+		return fmt.Errorf("settings of %s: %w", d.Parent, err)
+	}
+	change := parentSettings(d.Parent, have)
+	if len(change) == 0 {
+		return nil
+	}
+	a.mu.Lock()
+	a.devices.remember(change)
+	a.mu.Unlock()
+	if err := a.publish(); err != nil {
+		return err
+	}
+	values := make(map[string]uint32, len(change))
+	for _, s := range change {
+		values[s.Name] = s.Ours
+		a.log.Info("interface setting changed", "iface", s.Interface, "setting", "net.ipv4.conf."+s.Interface+"."+s.Name, "from", s.Old, "to", s.Ours)
+	}
+	return a.kernel.configure(parent, values)
+}
+
+// retire removes the devices of ours that nobody wants and that have no
+// address of ours any more, and restores the settings of their interfaces.
+// It may take some hundredths of a second: it is not for the engine.
+func (a *Addresses) retire() {
+	h := a.kernel.survey
+	a.mu.Lock()
+	var idle []Device
+	for name, d := range a.devices.ours {
+		if _, wanted := a.devices.wanted[name]; !wanted && !a.ledger.occupied(name) {
+			idle = append(idle, d)
+		}
+	}
+	a.mu.Unlock()
+	var errs []error
+	for _, d := range idle {
+		errs = append(errs, a.discard(h, d))
+	}
+	a.mu.Lock()
+	restore := a.devices.settled()
+	a.mu.Unlock()
+	for _, s := range restore {
+		errs = append(errs, a.restoreSetting(h, s))
+	}
+	if len(idle)+len(restore) > 0 {
+		errs = append(errs, a.publish())
+	}
+	if err := errors.Join(errs...); err != nil {
+		a.log.Error("virtual MACs not cleaned up", "err", err)
+	}
+}
+
+// discard removes a device. One of that name that is not ours stays.
+func (a *Addresses) discard(h *netlink.Handle, d Device) error {
+	link, err := a.kernel.deviceOf(h, d)
+	switch {
+	case err == nil:
+		err = h.LinkDel(link)
+	case isGone(err), errors.Is(err, errForeignDevice):
+		err = nil
+	}
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("removing device %s: %w", d.Name, err)
+	}
+	a.mu.Lock()
+	delete(a.devices.ours, d.Name)
+	a.mu.Unlock()
+	return nil
+}
+
+// restoreSetting puts an old value back where ours still stands.
+func (a *Addresses) restoreSetting(h *netlink.Handle, s setting) error {
+	link, err := a.kernel.link(h, s.Interface)
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	have, err := a.kernel.configuration(link)
+	if err == nil && have[s.Name] == s.Ours {
+		err = a.kernel.configure(link, map[string]uint32{s.Name: s.Old})
+	}
+	if err != nil {
+		return fmt.Errorf("restoring net.ipv4.conf.%s.%s to %d: %w", s.Interface, s.Name, s.Old, err)
+	}
+	return nil
+}
+
+// raise returns the link that gets addresses of iface: if that is a virtual
+// MAC, it is made where somebody has removed it, and up. behind says so.
+func (a *Addresses) raise(iface string) (link netlink.Link, behind bool, err error) {
+	h := a.kernel.links
+	a.mu.Lock()
+	d, behind := a.devices.wanted[iface]
+	if !behind {
+		d, behind = a.devices.ours[iface]
+	}
+	a.mu.Unlock()
+	if !behind {
+		link, err = a.kernel.link(h, iface)
+		return link, false, err
+	}
+	link, err = a.kernel.deviceOf(h, d)
+	if isGone(err) {
+		link, err = a.equip(h, d)
+	}
+	if err != nil {
+		return nil, true, &DeviceError{Device: d, Err: err}
+	}
+	if !isUp(link) {
+		err = h.LinkSetUp(link)
+	}
+	a.raised[iface] = true
+	return link, true, err
+}
+
+// isDevice says whether iface is a virtual MAC of ours.
+func (a *Addresses) isDevice(iface string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, ours := a.devices.ours[iface]
+	return ours
+}
+
+// lower takes down the virtual MACs that have no address in answering.
+func (a *Addresses) lower(answering []netip.Addr) error {
+	if len(a.raised) == 0 {
+		return nil
+	}
+	speaking := make(map[string]bool)
+	a.mu.Lock()
+	for p := range a.ledger.claims {
+		if _, found := slices.BinarySearchFunc(answering, p.Prefix.Addr(), netip.Addr.Compare); found && a.raised[p.Interface] {
+			speaking[p.Interface] = true
+		}
+	}
+	a.mu.Unlock()
+	var errs []error
+	for iface := range a.raised {
+		if speaking[iface] {
+			continue
+		}
+		delete(a.raised, iface)
+		link, err := a.kernel.link(a.kernel.links, iface)
+		if err == nil {
+			err = a.kernel.links.LinkSetDown(link)
+		}
+		if err != nil && !isGone(err) {
+			errs = append(errs, fmt.Errorf("silencing device %s: %w", iface, err))
+		}
+	}
+	return errors.Join(errs...)
+}
