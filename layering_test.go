@@ -58,7 +58,7 @@ var libraries = map[string]string{
 // by the program, which is one as a whole. Of package syscall, other files may
 // use the names of signals and errors.
 var kernelDoors = []string{
-	"golang.org/x/sys/unix", "github.com/vishvananda/", "github.com/moby/ipvs",
+	"golang.org/x/sys/unix", "github.com/vishvananda/",
 	"github.com/mdlayher/packet", "github.com/mdlayher/netlink", "github.com/mdlayher/socket", "github.com/google/nftables",
 }
 

@@ -70,6 +70,13 @@ func (d Destination) bare() Destination {
 	return d
 }
 
+// sameSettings says whether two services differ at most in what identifies
+// them and in their destinations.
+func sameSettings(a, b Service) bool {
+	return a.Scheduler == b.Scheduler && a.Fallback == b.Fallback && a.HashPort == b.HashPort && a.OnePacket == b.OnePacket &&
+		a.Persistence == b.Persistence && a.Netmask == b.Netmask && a.Engine == b.Engine
+}
+
 // create returns the commands that make a service from nothing.
 func create(s Service) []Command {
 	cmds := make([]Command, 0, 1+len(s.Destinations))
@@ -83,7 +90,7 @@ func create(s Service) []Command {
 // edit returns the commands that turn the found service h into the wanted w:
 // adds and edits, and the deletes for later.
 func edit(h, w Service) (adds, dels []Command) {
-	if h.Scheduler != w.Scheduler || h.Persistence != w.Persistence || h.Unmodelled {
+	if h.Unmodelled || !sameSettings(h, w) {
 		adds = append(adds, Command{Op: SetService, Service: w.bare()})
 	}
 	found := make(map[netip.AddrPort]Destination, len(h.Destinations))
@@ -97,7 +104,7 @@ func edit(h, w Service) (adds, dels []Command) {
 		switch {
 		case !ok:
 			adds = append(adds, Command{Op: NewDest, Service: w.bare(), Destination: d.bare()})
-		case was.Forwarding != d.Forwarding || was.Weight != d.Weight || was.Unmodelled:
+		case was.Unmodelled || was.bare() != d.bare():
 			adds = append(adds, Command{Op: SetDest, Service: w.bare(), Destination: d.bare()})
 		}
 	}

@@ -3,6 +3,7 @@ package ipvs
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,9 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// parse reads a table in the notation of ipvsadm -S -n, cut down to what the
-// tests need: "-A -t 192.0.2.1:80 -s rr [-p 300]" and
-// "-a -t 192.0.2.1:80 -r 10.0.0.1:80 -g -w 1".
+// parse reads a table in the notation of ipvsadm -S -n.
 func parse(t testing.TB, text string) []Service {
 	t.Helper()
 	var services []Service
@@ -24,25 +23,81 @@ func parse(t testing.TB, text string) []Service {
 		if len(f) == 0 {
 			continue
 		}
-		ap := netip.MustParseAddrPort(f[2])
-		key := Key{Address: ap.Addr(), Port: ap.Port(), Protocol: map[string]Protocol{"-t": TCP, "-u": UDP}[f[1]]}
+		var s Service
+		var d Destination
+		for rest := f[1:]; len(rest) > 0; {
+			rest = rest[parseOption(t, &s, &d, rest):]
+		}
 		if f[0] == "-A" {
-			s := Service{Key: key, Scheduler: f[4]}
-			if len(f) > 5 {
-				s.Persistence = seconds(t, f[6])
-			}
 			services = append(services, s)
 			continue
 		}
-		r := netip.MustParseAddrPort(f[4])
-		d := Destination{Address: r.Addr(), Port: r.Port(), Forwarding: map[string]Forwarding{"-m": NAT, "-g": DR, "-i": 2}[f[5]]}
-		if _, err := fmt.Sscan(f[7], &d.Weight); err != nil {
-			t.Fatal(err)
-		}
-		i := slices.IndexFunc(services, func(s Service) bool { return s.Key == key })
+		i := slices.IndexFunc(services, func(o Service) bool { return o.Key == s.Key })
 		services[i].Destinations = append(services[i].Destinations, d)
 	}
 	return services
+}
+
+// parseOption reads the option that f begins with and returns how many words
+// that were.
+func parseOption(t testing.TB, s *Service, d *Destination, f []string) int {
+	t.Helper()
+	number := func() (n int) {
+		if _, err := fmt.Sscan(f[1], &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	protocols := map[string]Protocol{"-t": TCP, "-u": UDP, "--sctp-service": SCTP}
+	switch o := f[0]; o {
+	case "-t", "-u", "--sctp-service":
+		ap := netip.MustParseAddrPort(f[1])
+		s.Key = Key{Address: ap.Addr(), Port: ap.Port(), Protocol: protocols[o]}
+	case "-f":
+		s.FWMark = uint32(number())
+	case "-6":
+		s.IPv6 = true
+		return 1
+	case "-s":
+		s.Scheduler = f[1]
+	case "-p":
+		s.Persistence = seconds(t, f[1])
+	case "-M":
+		if s.is6() {
+			s.Netmask = number()
+		} else {
+			s.Netmask, _ = net.IPMask(net.ParseIP(f[1]).To4()).Size()
+		}
+	case "--pe":
+		s.Engine = f[1]
+	case "-o":
+		s.OnePacket = true
+		return 1
+	case "-b":
+		s.Fallback, s.HashPort = strings.Contains(f[1], "-fallback"), strings.Contains(f[1], "-port")
+	case "-r":
+		ap := netip.MustParseAddrPort(f[1])
+		d.Address, d.Port = ap.Addr(), ap.Port()
+	case "-m", "-g", "-i":
+		d.Forwarding = map[string]Forwarding{"-m": NAT, "-g": DR, "-i": TUN}[o]
+		return 1
+	case "-w":
+		d.Weight = number()
+	case "-x":
+		d.Upper = uint32(number())
+	case "-y":
+		d.Lower = uint32(number())
+	case "--tun-type":
+		d.Tunnel.Type = map[string]TunnelType{"ipip": IPIP, "gue": GUE, "gre": GRE}[f[1]]
+	case "--tun-port":
+		d.Tunnel.Port = uint16(number())
+	case "--tun-nocsum", "--tun-csum", "--tun-remcsum":
+		d.Tunnel.Checksum = map[string]Checksum{"--tun-csum": WithChecksum, "--tun-remcsum": RemoteChecksum}[o]
+		return 1
+	default:
+		t.Fatalf("option %q", o)
+	}
+	return 2
 }
 
 func seconds(t testing.TB, s string) time.Duration {
@@ -271,6 +326,8 @@ func decode(data []byte) []Service {
 			Key:         Key{Address: addrs[a%3], Protocol: protocols[a/3%2], Port: uint16(80 + a/6%2)},
 			Scheduler:   schedulers[b%3],
 			Persistence: time.Duration(b/3%2) * time.Minute,
+			Fallback:    b/6%2 == 1,
+			Netmask:     b / 12 % 2 * 24,
 			Unmodelled:  b > 240,
 		}
 		for ; n > 0 && len(data) >= 2; n-- {
@@ -279,6 +336,7 @@ func decode(data []byte) []Service {
 				Port:       uint16(80 + data[0]/4%2),
 				Forwarding: []Forwarding{NAT, DR}[data[1]%2],
 				Weight:     int(data[1] / 2 % 3),
+				Upper:      uint32(data[1] / 6 % 2),
 				Unmodelled: data[1] > 240,
 			}
 			data = data[2:]

@@ -4,62 +4,61 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
-	moby "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 )
 
-// fakeConn is moby's client with a log of its calls and errors of our choice.
-type fakeConn struct {
-	conn
-	calls    []string
-	errs     map[string]error // by call
-	hang     string           // the call that gets no answer
-	closed   chan struct{}
-	services []*moby.Service
-	dests    map[uint16][]*moby.Destination // by service port
+// fakeDoor is a kernel that answers as it is told. It understands requests by
+// the commands that they were made of.
+type fakeDoor struct {
+	names    map[string]string // of encoded commands
+	calls    []string          // by the kernel's numbers, one batch a line
+	errs     map[string]error  // by command
+	hang     string            // the command whose batch gets no answer
+	closed   bool
+	services [][]byte
+	dests    map[string][][]byte // by the request
 }
 
-func newFakeConn() *fakeConn { return &fakeConn{closed: make(chan struct{})} }
-
-func (f *fakeConn) handle() *Handle {
-	return &Handle{open: func() (conn, error) { return f, nil }, limit: time.Minute}
-}
-
-func (f *fakeConn) call(name string) error {
-	f.calls = append(f.calls, name)
-	if name == f.hang {
-		<-f.closed
-		return unix.EBADF
+// newFakeDoor makes a door that knows these commands by name.
+func newFakeDoor(cmds ...Command) *fakeDoor {
+	f := &fakeDoor{names: map[string]string{}, dests: map[string][][]byte{}}
+	for _, c := range cmds {
+		f.names[string([]byte{commands[c.Op]})+string(encode(c))] = c.String()
 	}
-	return f.errs[name]
+	return f
 }
 
-func (f *fakeConn) NewService(s *moby.Service) error    { return f.call("new " + s.Address.String()) }
-func (f *fakeConn) UpdateService(s *moby.Service) error { return f.call("set " + s.Address.String()) }
-func (f *fakeConn) DelService(s *moby.Service) error    { return f.call("del " + s.Address.String()) }
-func (f *fakeConn) NewDestination(s *moby.Service, d *moby.Destination) error {
-	return f.call("new " + s.Address.String() + " " + d.Address.String())
+func (f *fakeDoor) handle() *Handle {
+	return &Handle{open: func() (door, error) { return f, nil }}
 }
-func (f *fakeConn) DelDestination(s *moby.Service, d *moby.Destination) error {
-	return f.call("del " + s.Address.String() + " " + d.Address.String())
+
+func (f *fakeDoor) batch(messages []message) ([]error, error) {
+	var names []string
+	results := make([]error, len(messages))
+	for i, m := range messages {
+		name := f.names[string([]byte{m.command})+string(m.data)]
+		if name == f.hang && name != "" {
+			return nil, errSilent
+		}
+		names = append(names, name)
+		results[i] = f.errs[name]
+	}
+	f.calls = append(f.calls, strings.Join(names, "; "))
+	return results, nil
 }
-func (f *fakeConn) GetServices() ([]*moby.Service, error) { return f.services, nil }
-func (f *fakeConn) GetDestinations(s *moby.Service) ([]*moby.Destination, error) {
-	return f.dests[s.Port], f.errs["get"]
+
+func (f *fakeDoor) dump(m message) ([][]byte, error) {
+	if m.command == cmdGetService {
+		return f.services, nil
+	}
+	return f.dests[string(m.data)], f.errs["get"]
 }
-func (f *fakeConn) Close() { close(f.closed) }
+
+func (f *fakeDoor) close() { f.closed = true }
 
 func TestApplyGoesOnAfterFailures(t *testing.T) {
-	f := newFakeConn()
-	f.errs = map[string]error{
-		"new 192.0.2.1":          unix.ENOENT,
-		"del 192.0.2.3":          unix.ESRCH,
-		"del 192.0.2.2 10.0.0.9": unix.ENOENT,
-		"new 192.0.2.2 10.0.0.1": unix.EINVAL,
-	}
 	have := parse(t, `
 		-A -t 192.0.2.2:80 -s rr
 		-a -t 192.0.2.2:80 -r 10.0.0.9:80 -g -w 1
@@ -70,62 +69,92 @@ func TestApplyGoesOnAfterFailures(t *testing.T) {
 		-A -t 192.0.2.2:80 -s rr
 		-a -t 192.0.2.2:80 -r 10.0.0.1:80 -g -w 1
 		-a -t 192.0.2.2:80 -r 10.0.0.2:80 -g -w 1`)
-	err := f.handle().Apply(Diff(have, want, keySet(have)))
+	cmds := Diff(have, want, keySet(have))
+	f := newFakeDoor(cmds...)
+	f.errs = map[string]error{
+		"-A -t 192.0.2.1:80 -s odd":                 unix.ENOENT,
+		"-a -t 192.0.2.1:80 -r 10.0.0.1:80 -g -w 1": unix.ESRCH,
+		"-D -t 192.0.2.3:80":                        unix.ESRCH,
+		"-d -t 192.0.2.2:80 -r 10.0.0.9:80":         unix.ENOENT,
+		"-a -t 192.0.2.2:80 -r 10.0.0.1:80 -g -w 1": unix.EINVAL,
+	}
+	err := f.handle().Apply(cmds)
 	const text = `ipvs -A -t 192.0.2.1:80 -s odd: the kernel has no scheduler odd: no such file or directory
 ipvs -a -t 192.0.2.2:80 -r 10.0.0.1:80 -g -w 1: invalid argument`
 	if err == nil || err.Error() != text {
 		t.Errorf("error\n%v\nwant\n%s", err, text)
 	}
-	calls := []string{
-		"new 192.0.2.1", "new 192.0.2.2 10.0.0.1", "new 192.0.2.2 10.0.0.2", "del 192.0.2.2 10.0.0.9", "del 192.0.2.3",
+	var all []string
+	for _, c := range cmds {
+		all = append(all, c.String())
 	}
-	if d := cmp.Diff(calls, f.calls); d != "" {
-		t.Errorf("calls (-want +got):\n%s", d)
+	if d := cmp.Diff([]string{strings.Join(all, "; ")}, f.calls); d != "" {
+		t.Errorf("batches (-want +got):\n%s", d)
+	}
+}
+
+// TestApplyBatches: as many commands as fit go together, and those of a service
+// that could not be added are not sent any more.
+func TestApplyBatches(t *testing.T) {
+	cmds := Diff(nil, table(3, 2*batchSize, 1), nil)
+	f := newFakeDoor(cmds...)
+	f.errs = map[string]error{cmds[0].String(): unix.ENOMEM}
+	err := f.handle().Apply(cmds)
+	if len(failed(err)) != 1 || !strings.HasSuffix(err.Error(), "cannot allocate memory") {
+		t.Errorf("want one failure, got %v", err)
+	}
+	sent, most := 0, 0
+	for _, line := range f.calls {
+		n := len(strings.Split(line, "; "))
+		sent, most = sent+n, max(most, n)
+	}
+	// The first batch was under way; the rest of the first service is left out.
+	if want := batchSize + 2*(2*batchSize+1); most != batchSize || sent > want || sent < want-batchSize {
+		t.Errorf("%d commands sent, at most %d at a time; want about %d and %d", sent, most, want, batchSize)
 	}
 }
 
 func TestApplyGivesUpOnASilentKernel(t *testing.T) {
-	f := newFakeConn()
-	f.hang = "new 192.0.0.1"
+	cmds := Diff(nil, table(3*batchSize, 0, 0), nil)
+	f := newFakeDoor(cmds...)
+	f.hang = cmds[batchSize].String()
 	h := f.handle()
-	h.limit = 10 * time.Millisecond
-	cmds := Diff(nil, table(4, 0, 0), nil)
 	err := h.Apply(cmds)
-	if !errors.Is(err, errSilent) || len(failed(err)) != 3 || strings.Join(f.calls, ", ") != "new 192.0.0.0, new 192.0.0.1" {
-		t.Errorf("calls %q, %d services failed, error %v", f.calls, len(failed(err)), err)
+	if !errors.Is(err, errSilent) || len(failed(err)) != 2*batchSize || len(f.calls) != 1 || !f.closed {
+		t.Errorf("%d batches answered, %d services failed, closed: %v", len(f.calls), len(failed(err)), f.closed)
 	}
-	fresh := newFakeConn()
-	h.open, h.limit = func() (conn, error) { return fresh, nil }, time.Minute
-	if err := h.Apply(cmds); err != nil || len(fresh.calls) != 4 {
-		t.Errorf("after a reconnection: calls %q, error %v", fresh.calls, err)
+	fresh := newFakeDoor(cmds...)
+	h.open = func() (door, error) { return fresh, nil }
+	if err := h.Apply(cmds); err != nil || len(fresh.calls) != 3 {
+		t.Errorf("after a reconnection: %d batches, error %v", len(fresh.calls), err)
 	}
 	if err := h.Close(); err != nil {
 		t.Error(err)
 	}
 }
 
+// entry wraps an encoded part as the kernel does in a dump.
+func entry(kind uint16, part attributes) []byte {
+	var a attributes
+	a.add(kind|nested, part)
+	return a
+}
+
 func TestServicesReadsTheKernel(t *testing.T) {
-	f := newFakeConn()
-	f.services = []*moby.Service{
-		{Address: addr("2001:db8::1").AsSlice(), Port: 443, Protocol: 17, SchedName: "mh", Flags: 0x3, Timeout: 60, Netmask: 128, AddressFamily: unix.AF_INET6},
-		{FWMark: 7, SchedName: "rr"},
-		{Address: addr("192.0.2.1").AsSlice(), Port: 80, Protocol: 6, SchedName: "sh", Flags: 0x2 | 0x10, Netmask: 0xffffffff},
-		{Address: addr("192.0.2.2").AsSlice(), Port: 81, Protocol: 6, SchedName: "rr", Flags: 0x3, Timeout: 300, Netmask: 0xffffff},
-	}
-	f.dests = map[uint16][]*moby.Destination{80: {
-		{Address: addr("10.0.0.2").AsSlice(), Port: 80, ConnectionFlags: 0x103, Weight: 4, ActiveConnections: 2, InactiveConnections: 5},
-		{Address: addr("10.0.0.1").AsSlice(), Port: 80, UpperThreshold: 9},
-	}}
-	want := []Service{
-		{
-			Key: Key{addr("192.0.2.1"), 80, TCP}, Scheduler: "sh", Unmodelled: true,
-			Destinations: []Destination{
-				{Address: addr("10.0.0.1"), Port: 80, Unmodelled: true},
-				{Address: addr("10.0.0.2"), Port: 80, Forwarding: DR, Weight: 4, Stats: Stats{Active: 2, Inactive: 5}},
-			},
-		},
-		{Key: Key{addr("192.0.2.2"), 81, TCP}, Scheduler: "rr", Persistence: 5 * time.Minute, Unmodelled: true},
-		{Key: Key{addr("2001:db8::1"), 443, UDP}, Scheduler: "mh", Persistence: time.Minute},
+	want := parse(t, `
+		-A -t 192.0.2.1:80 -s rr
+		-a -t 192.0.2.1:80 -r 10.0.0.1:80 -g -w 1
+		-a -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 2
+		-A -t [2001:db8::1]:443 -s mh -p 60`)
+	f := newFakeDoor()
+	for i := len(want) - 1; i >= 0; i-- { // in no order, as the kernel
+		a := encodeKey(want[i].Key)
+		encodeSettings(&a, want[i])
+		f.services = append(f.services, entry(attrService, a))
+		request := string(entry(attrService, encodeKey(want[i].Key)))
+		for _, d := range want[i].Destinations {
+			f.dests[request] = append([][]byte{entry(attrDest, encodeDestination(d))}, f.dests[request]...)
+		}
 	}
 	got, err := f.handle().Services()
 	if d := cmp.Diff(want, got, sameTable...); d != "" || err != nil {

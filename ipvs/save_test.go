@@ -83,13 +83,14 @@ func TestValidate(t *testing.T) {
 		{"split second", func(s *Service) { s.Persistence = 1500 * time.Millisecond }, "ipvs service TCP 192.0.2.1:80: persistence must be whole seconds, at most 31 days"},
 		{"negative persistence", func(s *Service) { s.Persistence = -time.Second }, "ipvs service TCP 192.0.2.1:80: persistence must be whole seconds, at most 31 days"},
 		{"long persistence", func(s *Service) { s.Persistence = 32 * 24 * time.Hour }, "ipvs service TCP 192.0.2.1:80: persistence must be whole seconds, at most 31 days"},
-		{"destination of another family", func(s *Service) { s.Destinations[0].Address = addr("fd00::1") }, "ipvs service TCP 192.0.2.1:80: destination [fd00::1]:8080: must be of the service's address family"},
+		{"destination of another family", func(s *Service) { s.Destinations[0].Address = addr("fd00::1") }, "ipvs service TCP 192.0.2.1:80: destination [fd00::1]:8080: must be of the service's address family, except with TUN"},
 		{"destination without address", func(s *Service) { s.Destinations[0].Address = addr("0.0.0.0") }, "ipvs service TCP 192.0.2.1:80: destination 0.0.0.0:8080: not a unicast address without a zone"},
-		{"direct routing to another port", func(s *Service) { s.Destinations[1].Port = 81 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.2:81: direct routing cannot change the port: it must be 80"},
+		{"direct routing to another port", func(s *Service) { s.Destinations[1].Port = 81 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.2:81: DR cannot change the port: it must be 80"},
 		{"destination on port 0", func(s *Service) { s.Destinations[0].Port = 0 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:0: port 0 is only for a service on port 0"},
 		{"negative weight", func(s *Service) { s.Destinations[0].Weight = -1 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:8080: weight must be 0..65535"},
 		{"large weight", func(s *Service) { s.Destinations[0].Weight = 65536 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:8080: weight must be 0..65535"},
-		{"tunnel", func(s *Service) { s.Destinations[0].Forwarding = 2 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:8080: forwarding must be NAT or DR"},
+		{"tunnel", func(s *Service) { s.Destinations[0].Forwarding = TUN }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:8080: TUN cannot change the port: it must be 80"},
+		{"other method", func(s *Service) { s.Destinations[0].Forwarding = 1 }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:8080: forwarding must be NAT, DR or TUN"},
 		{"same destination twice", func(s *Service) { s.Destinations = append(s.Destinations, s.Destinations[0]) }, "ipvs service TCP 192.0.2.1:80: destination 10.0.0.1:8080: given twice"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,48 +6,42 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	moby "github.com/moby/ipvs"
 
 	"harmony/bench/lab"
 )
 
-// countingConn counts the writes to the kernel and calls before each.
-type countingConn struct {
-	conn
+// countingDoor counts the writes to the kernel and calls before each, which it
+// sends one by one.
+type countingDoor struct {
+	door
 	writes int
 	before func(writes int)
 }
 
-func (c *countingConn) count() {
-	if c.before != nil {
-		c.before(c.writes)
+func (c *countingDoor) batch(messages []message) ([]error, error) {
+	if c.before == nil {
+		c.writes += len(messages)
+		return c.door.batch(messages)
 	}
-	c.writes++
-}
-
-func (c *countingConn) NewService(s *moby.Service) error { c.count(); return c.conn.NewService(s) }
-func (c *countingConn) UpdateService(s *moby.Service) error {
-	c.count()
-	return c.conn.UpdateService(s)
-}
-func (c *countingConn) DelService(s *moby.Service) error { c.count(); return c.conn.DelService(s) }
-func (c *countingConn) NewDestination(s *moby.Service, d *moby.Destination) error {
-	c.count()
-	return c.conn.NewDestination(s, d)
-}
-func (c *countingConn) UpdateDestination(s *moby.Service, d *moby.Destination) error {
-	c.count()
-	return c.conn.UpdateDestination(s, d)
-}
-func (c *countingConn) DelDestination(s *moby.Service, d *moby.Destination) error {
-	c.count()
-	return c.conn.DelDestination(s, d)
+	var results []error
+	for _, m := range messages {
+		c.before(c.writes)
+		c.writes++
+		one, err := c.door.batch([]message{m})
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, one...)
+	}
+	return results, nil
 }
 
 // director is a node with a real ip_vs table and a run folder.
@@ -56,7 +50,7 @@ type director struct {
 	t     *testing.T
 	dir   string
 	table *Table
-	conn  *countingConn
+	conn  *countingDoor
 }
 
 func newDirector(t *testing.T, n *lab.Net, addrs ...string) *director {
@@ -80,7 +74,7 @@ func (d *director) start() {
 }
 
 // openTable is NewTable with a counter in it.
-func openTable(dir string, err error) (*Table, *countingConn, error) {
+func openTable(dir string, err error) (*Table, *countingDoor, error) {
 	if err != nil {
 		return nil, nil, err
 	}
@@ -92,8 +86,8 @@ func openTable(dir string, err error) (*Table, *countingConn, error) {
 		return nil, nil, err
 	}
 	h := table.kernel.(*Handle)
-	c := &countingConn{conn: h.conn}
-	h.conn = c
+	c := &countingDoor{door: h.door}
+	h.door = c
 	return table, c, nil
 }
 
@@ -120,15 +114,16 @@ func (d *director) ipvsadm(line string) string {
 	return d.Run(d.t, "ipvsadm", strings.Fields(line)...)
 }
 
-// holds compares ipvsadm -S -n, byte for byte, with Save of text and the
-// fwmark services after it.
-func (d *director) holds(text, fwmark string) {
+// holds compares ipvsadm -S -n, byte for byte, with Save of text.
+func (d *director) holds(text string) {
 	d.t.Helper()
 	var want strings.Builder
 	if err := Save(&want, parse(d.t, text)); err != nil {
 		d.t.Fatal(err)
 	}
-	if diff := cmp.Diff(want.String()+fwmark, d.ipvsadm("-S -n")); diff != "" {
+	// ipvsadm does not save thresholds.
+	saved := regexp.MustCompile(` -[xy] \d+`).ReplaceAllString(want.String(), "")
+	if diff := cmp.Diff(saved, d.ipvsadm("-S -n")); diff != "" {
 		d.t.Errorf("ipvsadm -S -n (-want +got):\n%s", diff)
 	}
 }
@@ -144,7 +139,7 @@ func requireIPVS(t *testing.T) {
 func TestLabSet(t *testing.T) {
 	requireIPVS(t)
 	d := newDirector(t, lab.New(t), "10.0.0.1/24", "fd00::1/64")
-	const fwmark = "-A -f 7 -s rr\n-a -f 7 -r 10.0.0.77:0 -g -w 1\n"
+	const fwmark = "\n-A -f 7 -s rr\n-a -f 7 -r 10.0.0.77:0 -g -w 1\n"
 	for line := range strings.Lines(foreign + fwmark) {
 		if strings.TrimSpace(line) != "" {
 			d.ipvsadm(line)
@@ -181,6 +176,58 @@ func TestLabSet(t *testing.T) {
 		{"all ports, persistent", `
 			-A -t 192.0.2.1:0 -s rr -p 60
 			-a -t 192.0.2.1:0 -r 10.0.0.2:0 -g -w 1`},
+		{"SCTP", `
+			-A --sctp-service 192.0.2.1:36412 -s rr
+			-a --sctp-service 192.0.2.1:36412 -r 10.0.0.2:36412 -g -w 1`},
+		{"the other schedulers", `
+			-A -t 192.0.2.1:80 -s lblc
+			-A -t 192.0.2.1:81 -s lblcr
+			-A -t 192.0.2.1:82 -s dh
+			-A -t 192.0.2.1:83 -s sed
+			-A -t 192.0.2.1:84 -s nq
+			-A -t 192.0.2.1:85 -s fo
+			-A -t 192.0.2.1:86 -s ovf`},
+		{"flags of schedulers", `
+			-A -t 192.0.2.1:80 -s sh -b sh-fallback,sh-port
+			-A -t 192.0.2.1:81 -s mh -b mh-fallback
+			-A -t 192.0.2.1:82 -s mh -b mh-port`},
+		{"flags off, one on", `
+			-A -t 192.0.2.1:80 -s sh -b sh-port
+			-A -t 192.0.2.1:81 -s mh
+			-A -t 192.0.2.1:82 -s mh -b mh-port`},
+		{"persistence of networks, and of calls", `
+			-A -t 192.0.2.1:80 -s rr -p 60 -M 255.255.255.0
+			-A -u 192.0.2.1:5060 -s rr -p 60 --pe sip
+			-A -t [2001:db8::1]:80 -s rr -p 60 -M 64`},
+		{"one packet", `
+			-A -u 192.0.2.1:53 -s rr -o`},
+		{"thresholds", `
+			-A -t 192.0.2.1:80 -s rr
+			-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1 -x 100
+			-a -t 192.0.2.1:80 -r 10.0.0.2:80 -m -w 1 -x 100 -y 50`},
+		{"marks", `
+			-A -f 1 -s rr
+			-a -f 1 -r 10.0.0.1:0 -m -w 1
+			-A -f 2 -s wlc -p 300
+			-a -f 2 -r 10.0.0.1:0 -g -w 1
+			-A -f 1 -6 -s rr
+			-a -f 1 -6 -r [fd00::2]:0 -g -w 1`},
+		{"tunnels", `
+			-A -t 192.0.2.1:80 -s rr
+			-a -t 192.0.2.1:80 -r 10.0.0.1:80 -i -w 1 --tun-type ipip
+			-a -t 192.0.2.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-csum
+			-a -t 192.0.2.1:80 -r 10.0.0.3:80 -i -w 1 --tun-type gre --tun-nocsum`},
+		{"other tunnels", `
+			-A -t 192.0.2.1:80 -s rr
+			-a -t 192.0.2.1:80 -r 10.0.0.1:80 -i -w 1 --tun-type gre --tun-csum
+			-a -t 192.0.2.1:80 -r 10.0.0.2:80 -i -w 1 --tun-type ipip
+			-a -t 192.0.2.1:80 -r 10.0.0.3:80 -i -w 1 --tun-type gue --tun-port 6081 --tun-remcsum`},
+		{"mixed families", `
+			-A -t 192.0.2.1:80 -s rr
+			-a -t 192.0.2.1:80 -r 10.0.0.1:80 -i -w 1 --tun-type ipip
+			-a -t 192.0.2.1:80 -r [2001:db8::2]:80 -i -w 1 --tun-type ipip
+			-A -t [2001:db8::1]:80 -s rr
+			-a -t [2001:db8::1]:80 -r 10.0.0.1:80 -i -w 1 --tun-type ipip`},
 		{"nothing", ""},
 	} {
 		t.Run(state.name, func(t *testing.T) {
@@ -188,7 +235,7 @@ func TestLabSet(t *testing.T) {
 			if r := d.set(state.want); len(r.Adopted)+r.Repaired != 0 {
 				t.Errorf("adopted or repaired something: %+v", r)
 			}
-			d.holds(state.want+foreign, fwmark)
+			d.holds(state.want + foreign + fwmark)
 			writes := d.conn.writes
 			if r := d.set(state.want); len(r.Commands) != 0 || d.conn.writes != writes {
 				t.Errorf("the second Set wrote: %v", r.Commands)
@@ -197,22 +244,21 @@ func TestLabSet(t *testing.T) {
 	}
 }
 
-// TestLabSCTP stands apart: parse has no word for it.
-func TestLabSCTP(t *testing.T) {
+// TestLabThresholds: ipvsadm does not save them, but lists them.
+func TestLabThresholds(t *testing.T) {
 	requireIPVS(t)
 	d := newDirector(t, lab.New(t), "10.0.0.1/24")
-	want := parse(t, web)
-	want[0].Protocol = SCTP
-	d.do(func() error {
-		_, err := d.table.Set(want)
-		return err
-	})
-	var b strings.Builder
-	if err := Save(&b, want); err != nil {
-		t.Fatal(err)
+	d.set(`
+		-A -t 192.0.2.1:80 -s rr
+		-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1 -x 100 -y 50`)
+	if got := strings.Fields(d.ipvsadm("-L -n --thresholds")); !slices.Equal(got[len(got)-5:], []string{"10.0.0.1:80", "100", "50", "0", "0"}) {
+		t.Errorf("ipvsadm lists %q", got)
 	}
-	if diff := cmp.Diff(b.String(), d.ipvsadm("-S -n")); diff != "" {
-		t.Errorf("ipvsadm -S -n (-want +got):\n%s", diff)
+	d.ipvsadm("-e -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1")
+	if r := d.set(`
+		-A -t 192.0.2.1:80 -s rr
+		-a -t 192.0.2.1:80 -r 10.0.0.1:80 -m -w 1 -x 100`); r.Repaired != 1 || r.Count(SetDest) != 1 {
+		t.Errorf("thresholds taken away by somebody else: %+v", r)
 	}
 }
 
@@ -224,7 +270,7 @@ func TestLabAdoptsAndRepairs(t *testing.T) {
 	if r := d.set(web); len(r.Adopted) != 1 {
 		t.Errorf("adopting: %+v", r)
 	}
-	d.holds(web, "")
+	d.holds(web)
 	for name, mess := range map[string][]string{
 		"weight":            {"-e -t 192.0.2.1:80 -r 10.0.0.1:80 -g -w 9"},
 		"method":            {"-e -t 192.0.2.1:80 -r 10.0.0.1:80 -i -w 1"},
@@ -245,7 +291,7 @@ func TestLabAdoptsAndRepairs(t *testing.T) {
 			if r := d.set(web); r.Repaired == 0 {
 				t.Errorf("not repaired: %+v", r)
 			}
-			d.holds(web, "")
+			d.holds(web)
 			if r := d.set(web); r.Repaired != 0 {
 				t.Errorf("repaired again: %+v", r)
 			}
@@ -264,10 +310,10 @@ func TestLabRestart(t *testing.T) {
 	if r := d.set(web); len(r.Adopted) != 0 || len(r.Commands) != 1 {
 		t.Errorf("after a restart: %+v", r)
 	}
-	d.holds(web+foreign, "")
+	d.holds(web + foreign)
 	d.start()
 	d.do(d.table.Remove)
-	d.holds(foreign, "")
+	d.holds(foreign)
 }
 
 // envKill makes this test's process one that kills itself before that write.
@@ -301,10 +347,10 @@ func TestLabKilled(t *testing.T) {
 			if err := cmd.Wait(); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 				t.Fatalf("the process ended with %v, want SIGKILL", err)
 			}
-			d.holds(left+foreign, "")
+			d.holds(left + foreign)
 			d.start()
 			d.set("")
-			d.holds(foreign, "")
+			d.holds(foreign)
 		})
 	}
 }

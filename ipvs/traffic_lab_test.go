@@ -266,5 +266,5 @@ func TestLabCountersAndSettings(t *testing.T) {
 	if d := cmp.Diff([]string{"0", "0", "0"}, settings()); d != "" {
 		t.Errorf("settings after Remove (-want +got):\n%s", d)
 	}
-	e.holds("", "")
+	e.holds("")
 }

@@ -13,6 +13,7 @@ const (
 	maxScheduler   = 15                  // IP_VS_SCHEDNAME_MAXLEN without its NUL
 	maxPersistence = 31 * 24 * time.Hour // ipvsadm's MAX_TIMEOUT
 	maxWeight      = math.MaxUint16      // ipvsadm's limit
+	maxThreshold   = math.MaxInt32       // the kernel compares it with an int
 )
 
 // InvalidError says why a wanted service cannot be programmed. Test for it
@@ -56,14 +57,28 @@ func (s Service) Validate() error {
 // serviceFault returns why the service itself cannot be programmed, or "".
 func serviceFault(s Service) string {
 	switch {
-	case !balanceable(s.Address):
+	case s.FWMark != 0 && s.Key != Key{FWMark: s.FWMark, IPv6: s.IPv6}:
+		return "a firewall mark excludes address, port and protocol"
+	case s.FWMark == 0 && s.IPv6:
+		return "only a firewall mark has a family of its own"
+	case s.FWMark == 0 && !balanceable(s.Address):
 		return "not a unicast address without a zone"
-	case s.Protocol != TCP && s.Protocol != UDP && s.Protocol != SCTP:
+	case s.FWMark == 0 && s.Protocol != TCP && s.Protocol != UDP && s.Protocol != SCTP:
 		return "protocol must be TCP, UDP or SCTP"
 	case s.Persistence < 0 || s.Persistence > maxPersistence || s.Persistence%time.Second != 0:
 		return "persistence must be whole seconds, at most 31 days"
-	case s.Port == 0 && s.Persistence == 0:
+	case s.FWMark == 0 && s.Port == 0 && s.Persistence == 0:
 		return "port 0 (all ports) needs persistence"
+	case s.Netmask < 0 || s.Netmask > bits(s.is6()):
+		return fmt.Sprintf("netmask must be 0..%d", bits(s.is6()))
+	case s.Netmask != 0 && s.Persistence == 0:
+		return "netmask belongs to persistence"
+	case s.Engine != "" && (s.Engine != "sip" || s.Persistence == 0 || s.Protocol != UDP):
+		return "the only persistence engine is sip, for UDP with persistence"
+	case s.OnePacket && s.FWMark == 0 && s.Protocol != UDP:
+		return "one-packet scheduling is for UDP"
+	case (s.Fallback || s.HashPort) && s.Scheduler != "sh" && s.Scheduler != "mh":
+		return "only the schedulers sh and mh have flags"
 	case s.Scheduler == "" || len(s.Scheduler) > maxScheduler:
 		return "scheduler name must have 1 to 15 characters"
 	}
@@ -80,16 +95,43 @@ func destinationFault(s Service, d Destination) string {
 	switch {
 	case !balanceable(d.Address):
 		return "not a unicast address without a zone"
-	case d.Address.BitLen() != s.Address.BitLen():
-		return "must be of the service's address family"
+	case d.Address.Is6() != s.is6() && d.Forwarding != TUN:
+		return "must be of the service's address family, except with TUN"
+	case d.Address.Is6() != s.is6() && s.Persistence > 0:
+		return "must be of the service's address family where that has persistence"
 	case d.Weight < 0 || d.Weight > maxWeight:
 		return "weight must be 0..65535"
-	case d.Forwarding != NAT && d.Forwarding != DR:
-		return "forwarding must be NAT or DR"
-	case d.Forwarding == DR && d.Port != s.Port:
-		return fmt.Sprintf("direct routing cannot change the port: it must be %d", s.Port)
+	case d.Forwarding != NAT && d.Forwarding != DR && d.Forwarding != TUN:
+		return "forwarding must be NAT, DR or TUN"
+	case d.Forwarding != NAT && d.Port != s.Port:
+		return fmt.Sprintf("%v cannot change the port: it must be %d", d.Forwarding, s.Port)
 	case d.Port == 0 && s.Port != 0:
 		return "port 0 is only for a service on port 0"
+	case d.Lower > d.Upper:
+		return "the lower threshold must not be above the upper"
+	case d.Upper > maxThreshold:
+		return fmt.Sprintf("the upper threshold must be 0..%d", maxThreshold)
+	}
+	return tunnelFault(d)
+}
+
+// tunnelFault returns why the destination cannot be reached through its tunnel,
+// or "".
+func tunnelFault(d Destination) string {
+	t := d.Tunnel
+	switch {
+	case t != Tunnel{} && d.Forwarding != TUN:
+		return "a tunnel belongs to TUN"
+	case t.Type > GRE:
+		return "tunnel type must be ipip, gue or gre"
+	case t.Type == GUE && t.Port == 0:
+		return "a gue tunnel needs a port"
+	case t.Type != GUE && t.Port != 0:
+		return "only a gue tunnel has a port"
+	case t.Type == IPIP && t.Checksum != NoChecksum:
+		return "an ipip tunnel has no checksum"
+	case t.Type == GRE && t.Checksum == RemoteChecksum || t.Checksum > RemoteChecksum:
+		return "the checksum of a tunnel must be none, csum or, with gue, remcsum"
 	}
 	return ""
 }
