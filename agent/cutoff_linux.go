@@ -11,6 +11,9 @@ import (
 // carrier: no probe can tell then whether the target lives. A node whose cable
 // was pulled for a minute must not come back with every real server down.
 func cutOff(spec check.Spec) bool {
+	if !spec.Target.IsValid() {
+		return false // it is on this node
+	}
 	routes, err := netlink.RouteGet(spec.Target.Addr().AsSlice())
 	if err != nil || len(routes) == 0 {
 		return false // no route is the fault of whoever configured it

@@ -1,7 +1,11 @@
 package check_test
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +30,7 @@ func verdicts(s check.Spec, results string) string {
 	var state check.State
 	var b strings.Builder
 	for _, r := range results {
-		state = state.Fold(s, r == '+')
+		state = state.Fold(s, check.Result{OK: r == '+'})
 		if state.Down {
 			b.WriteByte('D')
 		} else {
@@ -98,24 +102,150 @@ func FuzzFold(f *testing.F) {
 	})
 }
 
-func TestValidate(t *testing.T) {
-	if err := spec(1, 1).Validate(); err != nil {
-		t.Errorf("valid spec: %v", err)
-	}
-	for name, spoil := range map[string]func(*check.Spec){
-		"no target":   func(s *check.Spec) { s.Target = netip.AddrPort{} },
-		"no port":     func(s *check.Spec) { s.Target = netip.AddrPortFrom(s.Target.Addr(), 0) },
-		"no interval": func(s *check.Spec) { s.Interval = 0 },
-		"no timeout":  func(s *check.Spec) { s.Timeout = 0 },
-		"no rise":     func(s *check.Spec) { s.Rise = 0 },
-		"no fall":     func(s *check.Spec) { s.Fall = 0 },
+// TestFoldEager: the first result counts at once, the others as usual, and a
+// restored state has had its first.
+func TestFoldEager(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		state check.State
+		plays string
+		want  string
+	}{
+		{"dead from the start", check.State{}, "-", "D"},
+		{"well from the start", check.State{}, "+--", "UUD"},
+		{"up again as usual", check.State{}, "-++", "DDU"},
+		{"restored up", check.State{Known: true}, "--", "UD"},
+		{"restored down", check.State{Known: true, Down: true}, "++", "DU"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := spec(1, 1)
-			spoil(&s)
-			if s.Validate() == nil {
-				t.Errorf("%+v was accepted", s)
+		t.Run(tt.name, func(t *testing.T) {
+			s, got := spec(2, 2), ""
+			s.Eager = true
+			for _, r := range tt.plays {
+				tt.state = tt.state.Fold(s, check.Result{OK: r == '+'})
+				got += map[bool]string{true: "D", false: "U"}[tt.state.Down]
+				if !tt.state.Known {
+					t.Error("not known after a result")
+				}
+			}
+			if got != tt.want {
+				t.Errorf("results %s: %s, want %s", tt.plays, got, tt.want)
 			}
 		})
+	}
+}
+
+// TestFoldValue: the value is that of the last good result.
+func TestFoldValue(t *testing.T) {
+	s := spec(1, 1)
+	var state check.State
+	for i, r := range []struct {
+		check.Result
+		want int
+	}{
+		{check.Result{OK: true, Value: 7}, 7},
+		{check.Result{Value: 9}, 7},
+		{check.Result{}, 7},
+		{check.Result{OK: true, Value: -3}, -3},
+		{check.Result{OK: true}, 0},
+	} {
+		if state = state.Fold(s, r.Result); state.Value != r.want {
+			t.Errorf("after result %d: %d, want %d", i, state.Value, r.want)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	target := netip.MustParseAddrPort("[::1]:80")
+	base := check.Spec{Interval: 1, Timeout: 1, Rise: 1, Fall: 1}
+	request := check.Request{Path: "/", MinStatus: 200, MaxStatus: 399}
+	with := func(change func(*check.Spec)) check.Spec {
+		s := base
+		change(&s)
+		return s
+	}
+	for _, tt := range []struct {
+		name string
+		spec check.Spec
+		want string // its String; "" for invalid
+	}{
+		{"TCP", with(func(s *check.Spec) { s.Target = target }), "tcp [::1]:80"},
+		{"no target", base, ""},
+		{"no port", with(func(s *check.Spec) { s.Target = netip.AddrPortFrom(target.Addr(), 0) }), ""},
+		{"no interval", with(func(s *check.Spec) { s.Target, s.Interval = target, 0 }), ""},
+		{"no timeout", with(func(s *check.Spec) { s.Target, s.Timeout = target, 0 }), ""},
+		{"no rise", with(func(s *check.Spec) { s.Target, s.Rise = target, 0 }), ""},
+		{"no fall", with(func(s *check.Spec) { s.Target, s.Fall = target, 0 }), ""},
+		{"HTTP", with(func(s *check.Spec) { s.Type, s.Target, s.HTTP = check.HTTP, target, request }), "http://[::1]:80/"},
+		{"HTTPS", with(func(s *check.Spec) { s.Type, s.Target, s.HTTP, s.TLS.On = check.HTTP, target, request, true }), "https://[::1]:80/"},
+		{"HTTP without path", with(func(s *check.Spec) {
+			s.Type, s.Target, s.HTTP.MinStatus, s.HTTP.MaxStatus = check.HTTP, target, 200, 299
+		}), ""},
+		{"HTTP with statuses reversed", with(func(s *check.Spec) {
+			s.Type, s.Target, s.HTTP = check.HTTP, target, check.Request{Path: "/", MinStatus: 300, MaxStatus: 200}
+		}), ""},
+		{"HTTP without statuses", with(func(s *check.Spec) { s.Type, s.Target, s.HTTP.Path = check.HTTP, target, "/" }), ""},
+		{"gRPC", with(func(s *check.Spec) { s.Type, s.Target = check.GRPC, target }), "grpc [::1]:80"},
+		{"gRPC service", with(func(s *check.Spec) { s.Type, s.Target, s.Name = check.GRPC, target, "shop" }), "grpc [::1]:80 shop"},
+		{"gRPC without target", with(func(s *check.Spec) { s.Type = check.GRPC }), ""},
+		{"script", with(func(s *check.Spec) { s.Type, s.Name = check.Script, "chk" }), "script chk"},
+		{"script by path", with(func(s *check.Spec) { s.Type, s.Name = check.Script, "/bin/chk" }), ""},
+		{"file", with(func(s *check.Spec) { s.Type, s.Name = check.File, "/run/x" }), "file /run/x"},
+		{"relative file", with(func(s *check.Spec) { s.Type, s.Name = check.Number, "x" }), ""},
+		{"process", with(func(s *check.Spec) { s.Type, s.Name = check.Process, "haproxy" }), "process haproxy"},
+		{"process without name", with(func(s *check.Spec) { s.Type = check.Process }), ""},
+		{"pid file", with(func(s *check.Spec) { s.Type, s.Name = check.PIDFile, "/run/x.pid" }), "pid-file /run/x.pid"},
+		{"NGINX", with(func(s *check.Spec) { s.Type = check.NGINX }), "nginx"},
+		{"unknown type", with(func(s *check.Spec) { s.Type, s.Target = 99, target }), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.spec.Validate()
+			if (err == nil) != (tt.want != "") {
+				t.Fatalf("%+v: %v", tt.spec, err)
+			}
+			if err == nil && tt.spec.String() != tt.want {
+				t.Errorf("called %q, want %q", tt.spec, tt.want)
+			}
+		})
+	}
+}
+
+// TestCompare: each field makes another check, and JSON keeps all of them.
+func TestCompare(t *testing.T) {
+	var full check.Spec
+	v := reflect.ValueOf(&full).Elem()
+	seen := []check.Spec{full}
+	var fill func(reflect.Value)
+	fill = func(v reflect.Value) {
+		switch {
+		case v.Type() == reflect.TypeFor[netip.AddrPort]():
+			v.Set(reflect.ValueOf(netip.MustParseAddrPort("192.0.2.1:80")))
+		case v.Kind() == reflect.Struct:
+			for i := range v.NumField() {
+				fill(v.Field(i))
+			}
+			return
+		case v.Kind() == reflect.String:
+			v.SetString("x")
+		case v.Kind() == reflect.Bool:
+			v.SetBool(true)
+		case v.CanUint():
+			v.SetUint(1)
+		default:
+			v.SetInt(1)
+		}
+		seen = append(seen, full)
+	}
+	fill(v)
+	for i, a := range seen {
+		for j, b := range seen {
+			if got := a.Compare(b); got != cmp.Compare(i, j) {
+				t.Errorf("%+v with %+v: %d", a, b, got)
+			}
+		}
+		text, err := json.Marshal(a)
+		var back check.Spec
+		if err := errors.Join(err, json.Unmarshal(text, &back)); err != nil || back != a {
+			t.Errorf("%s became %+v: %v", text, back, err)
+		}
 	}
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 // Options configure a Runner.
@@ -19,24 +22,28 @@ type Options struct {
 	Changed func()
 
 	// Jitter picks the delay of a new check's first probe out of [0, interval),
-	// so that a thousand checks do not fire at once. Required.
+	// so that a thousand checks do not fire at once. Required. Eager checks have
+	// no delay.
 	Jitter func(interval time.Duration) time.Duration
 
 	// CutOff says that this node has lost its own way to the target, such as
 	// the carrier of its link: then a failure proves nothing about the target,
 	// and the verdict stays. It is called after failures, from the goroutines
-	// of checks. Nil means never.
+	// of checks. It is not asked about Eager ones, which may be there to find
+	// just that. Nil means never.
 	CutOff func(spec Spec) bool
 
-	// Probe is one probe; a nil error is a success. It must return when ctx is
-	// done, which is after Spec.Timeout at the latest. Nil means TCP: a
-	// connection is made and closed.
-	Probe func(ctx context.Context, spec Spec) error
+	// Probe is one probe; a nil error is a success, and value is that of a
+	// Number. It must return when ctx is done, which is after Spec.Timeout at
+	// the latest. Nil means that of a zero Prober.
+	Probe func(ctx context.Context, spec Spec) (value int, err error)
 }
 
 // Verdict is what is known about one check.
 type Verdict struct {
 	Up        bool      `json:"up"`
+	Known     bool      `json:"known"`               // there was a result
+	Value     int       `json:"value,omitempty"`     // of a Number
 	Since     time.Time `json:"since"`               // when the verdict was reached, or the check was set
 	Checked   time.Time `json:"checked,omitzero"`    // end of the last probe; zero before the first
 	LastError string    `json:"lastError,omitempty"` // of the last probe; empty if it succeeded
@@ -49,6 +56,7 @@ type Runner struct {
 
 	mu     sync.Mutex // guards the rest, and what checks point to
 	checks map[Spec]*run
+	past   map[Spec]State // what new checks begin with
 	closed bool
 }
 
@@ -63,12 +71,20 @@ type run struct {
 // NewRunner returns a Runner without checks. The caller closes it.
 func NewRunner(opt Options) *Runner {
 	if opt.Probe == nil {
-		opt.Probe = connect
+		opt.Probe = new(Prober).Probe
 	}
 	if opt.Changed == nil {
 		opt.Changed = func() {}
 	}
 	return &Runner{opt: opt, checks: make(map[Spec]*run)}
+}
+
+// Restore makes states those with which their checks begin when the next Set
+// adds them: an earlier life of the same checks, or of their predecessors.
+func (r *Runner) Restore(states map[Spec]State) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.past = maps.Clone(states)
 }
 
 // Set makes specs the whole set of checks. One that runs already goes on with
@@ -84,7 +100,7 @@ func (r *Runner) Set(specs []Spec) {
 	wanted := make(map[Spec]bool, len(specs))
 	for _, spec := range specs {
 		if err := spec.Validate(); err != nil {
-			r.opt.Log.Error("check refused", "target", spec.Target, "err", err)
+			r.opt.Log.Error("check refused", "check", spec.String(), "err", err)
 			continue
 		}
 		wanted[spec] = true
@@ -98,13 +114,15 @@ func (r *Runner) Set(specs []Spec) {
 			delete(r.checks, spec)
 		}
 	}
+	r.past = nil
 }
 
 // start adds a check and its goroutine, which ends when the check is cancelled.
 // The caller holds the lock.
 func (r *Runner) start(spec Spec) {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &run{cancel: cancel, verdict: Verdict{Up: true, Since: time.Now()}}
+	c := &run{cancel: cancel, state: r.past[spec], verdict: Verdict{Since: time.Now()}}
+	c.verdict.take(c.state)
 	r.checks[spec] = c
 	r.wg.Go(func() { r.loop(ctx, spec, c) })
 }
@@ -112,7 +130,11 @@ func (r *Runner) start(spec Spec) {
 // loop probes until ctx is done. A probe that takes longer than the interval
 // makes the ticker drop ticks, so there is never more than one in flight.
 func (r *Runner) loop(ctx context.Context, spec Spec, c *run) {
-	delay := time.NewTimer(r.opt.Jitter(spec.Interval))
+	first := time.Duration(0)
+	if !spec.Eager {
+		first = r.opt.Jitter(spec.Interval)
+	}
+	delay := time.NewTimer(first)
 	defer delay.Stop()
 	select {
 	case <-ctx.Done():
@@ -136,13 +158,13 @@ func (r *Runner) loop(ctx context.Context, spec Spec, c *run) {
 func (r *Runner) probe(ctx context.Context, spec Spec, c *run) {
 	limited, cancel := context.WithTimeout(ctx, spec.Timeout)
 	defer cancel()
-	err := r.opt.Probe(limited, spec)
-	cutOff := err != nil && r.opt.CutOff != nil && r.opt.CutOff(spec)
-	verdict, streak, changed := r.judge(ctx, spec, c, err, cutOff)
+	value, err := r.opt.Probe(limited, spec)
+	cutOff := err != nil && !spec.Eager && r.opt.CutOff != nil && r.opt.CutOff(spec)
+	verdict, streak, changed := r.judge(ctx, spec, c, value, err, cutOff)
 	if !changed {
 		return
 	}
-	r.opt.Log.Info("check verdict changed", "target", spec.Target, "up", verdict.Up,
+	r.opt.Log.Info("check verdict changed", "check", spec.String(), "up", verdict.Up, "value", verdict.Value,
 		"streak", streak, "rise", spec.Rise, "fall", spec.Fall, "err", verdict.LastError)
 	r.opt.Changed()
 }
@@ -152,7 +174,7 @@ func (r *Runner) probe(ctx context.Context, spec Spec, c *run) {
 //
 // A failure while the node is cut off does not count, nor does the first one
 // after it: that probe may have begun before the way was there again.
-func (r *Runner) judge(ctx context.Context, spec Spec, c *run, err error, cutOff bool) (v Verdict, streak int, changed bool) {
+func (r *Runner) judge(ctx context.Context, spec Spec, c *run, value int, err error, cutOff bool) (v Verdict, streak int, changed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if ctx.Err() != nil {
@@ -166,13 +188,16 @@ func (r *Runner) judge(ctx context.Context, spec Spec, c *run, err error, cutOff
 	if ignored {
 		return c.verdict, 0, false
 	}
-	c.state = was.Fold(spec, err == nil)
-	if changed = c.state.Down != was.Down; changed {
-		c.verdict.Up = !c.state.Down
+	c.state = was.Fold(spec, Result{OK: err == nil, Value: value})
+	if c.state.Down != was.Down {
 		c.verdict.Since = c.verdict.Checked
 	}
-	return c.verdict, was.Streak + 1, changed
+	c.verdict.take(c.state)
+	return c.verdict, was.Streak + 1, was.news(spec, c.state)
 }
+
+// take makes the verdict that of the state.
+func (v *Verdict) take(s State) { v.Up, v.Known, v.Value = !s.Down, s.Known, s.Value }
 
 // Verdicts returns a copy of what is known about every check that is set.
 func (r *Runner) Verdicts() map[Spec]Verdict {
@@ -197,24 +222,35 @@ func (r *Runner) Close() {
 	r.wg.Wait()
 }
 
-// connect is the TCP probe: the target accepts a connection.
-func connect(ctx context.Context, spec Spec) error {
-	d := net.Dialer{KeepAlive: -1}
-	c, err := d.DialContext(ctx, "tcp", spec.Target.String())
-	if err != nil {
-		return err
-	}
-	return c.Close()
-}
-
-// reason is the text of a probe's error without the words and addresses that
-// net puts before it, which the Spec says already.
+// reason is the text of a probe's error in one printable line, without the words
+// and addresses that net puts before it, which the Spec says already.
 func reason(err error) string {
 	if err == nil {
 		return ""
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok {
-		return op.Err.Error()
+		err = op.Err
 	}
-	return err.Error()
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timed out"
+	}
+	return plain(err.Error())
+}
+
+// plain makes printable what a server may have written, such as the names in
+// its certificate, and cuts it.
+func plain(text string) string {
+	const most = 200
+	var b strings.Builder
+	for i, r := range []rune(text) {
+		switch {
+		case i == most:
+			return b.String() + "..."
+		case unicode.IsPrint(r) && r != unicode.ReplacementChar:
+			b.WriteRune(r)
+		default:
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
 }

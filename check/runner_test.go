@@ -23,18 +23,19 @@ import (
 type target struct {
 	mu       sync.Mutex
 	err      error
+	value    int
 	delay    time.Duration
 	starts   []time.Time
 	inFlight int
 	most     int // most probes in flight at once
 }
 
-func (s *target) probe(ctx context.Context, _ check.Spec) error {
+func (s *target) probe(ctx context.Context, _ check.Spec) (int, error) {
 	s.mu.Lock()
 	s.starts = append(s.starts, time.Now())
 	s.inFlight++
 	s.most = max(s.most, s.inFlight)
-	err, delay := s.err, s.delay
+	value, err, delay := s.value, s.err, s.delay
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
@@ -43,9 +44,9 @@ func (s *target) probe(ctx context.Context, _ check.Spec) error {
 	}()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	case <-time.After(delay):
-		return err
+		return value, err
 	}
 }
 
@@ -92,7 +93,7 @@ func TestRunnerVerdicts(t *testing.T) {
 			t.Errorf("before the first probe: %+v, want %+v", got, want)
 		}
 		after(time.Millisecond)
-		if got, want := r.Verdicts()[s], (check.Verdict{Up: true, Since: begin, Checked: begin}); got != want {
+		if got, want := r.Verdicts()[s], (check.Verdict{Up: true, Known: true, Since: begin, Checked: begin}); got != want {
 			t.Errorf("after a success: %+v, want %+v", got, want)
 		}
 
@@ -103,11 +104,11 @@ func TestRunnerVerdicts(t *testing.T) {
 		}
 		after(time.Second)
 		down := begin.Add(3 * time.Second)
-		want := check.Verdict{Since: down, Checked: down, LastError: "it burns"}
+		want := check.Verdict{Known: true, Since: down, Checked: down, LastError: "it burns"}
 		if got := r.Verdicts()[s]; got != want || changes.Load() != 1 {
 			t.Errorf("after three failures: %+v, want %+v; %d changes", got, want, changes.Load())
 		}
-		for _, part := range []string{"target=192.0.2.1:80", "up=false", "streak=3", "fall=3", `err="it burns"`} {
+		for _, part := range []string{`check="tcp 192.0.2.1:80"`, "up=false", "streak=3", "fall=3", `err="it burns"`} {
 			if strings.Count(log.String(), "verdict changed") != 1 || !strings.Contains(log.String(), part) {
 				t.Errorf("log lacks %s or has other lines:\n%s", part, &log)
 			}
@@ -116,7 +117,7 @@ func TestRunnerVerdicts(t *testing.T) {
 		srv.fail(nil)
 		after(2 * time.Second)
 		up := begin.Add(5 * time.Second)
-		want = check.Verdict{Up: true, Since: up, Checked: up}
+		want = check.Verdict{Up: true, Known: true, Since: up, Checked: up}
 		if got := r.Verdicts()[s]; got != want || changes.Load() != 2 {
 			t.Errorf("after two successes: %+v, want %+v; %d changes", got, want, changes.Load())
 		}
@@ -166,7 +167,7 @@ func TestRunnerProbesDoNotPileUp(t *testing.T) {
 		if srv.most != 1 {
 			t.Errorf("%d probes in flight at once, want 1", srv.most)
 		}
-		if v := r.Verdicts()[s]; v.Up || v.LastError != context.DeadlineExceeded.Error() {
+		if v := r.Verdicts()[s]; v.Up || v.LastError != "timed out" {
 			t.Errorf("a probe that times out: %+v", v)
 		}
 	})

@@ -5,7 +5,6 @@
 package cluster
 
 import (
-	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
@@ -73,17 +72,8 @@ func Plan(s State, f Facts) (NodePlan, []source.Problem) {
 			p.Masquerade = append(p.Masquerade, nft.Endpoint{Address: svc.Address, Port: svc.Port, Protocol: uint8(svc.Protocol)})
 		}
 	}
-	p.Checks = slices.SortedFunc(maps.Keys(checks), compareChecks)
+	p.Checks = slices.SortedFunc(maps.Keys(checks), check.Spec.Compare)
 	return p, problems
-}
-
-func compareChecks(a, b check.Spec) int {
-	return cmp.Or(
-		a.Target.Compare(b.Target),
-		cmp.Compare(a.Interval, b.Interval),
-		cmp.Compare(a.Timeout, b.Timeout),
-		cmp.Compare(a.Rise, b.Rise),
-		cmp.Compare(a.Fall, b.Fall))
 }
 
 func addrPort(d ipvs.Destination) netip.AddrPort { return netip.AddrPortFrom(d.Address, d.Port) }
