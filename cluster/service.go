@@ -32,7 +32,11 @@ func (t *translator) service(obj *v1alpha1.L4Service) {
 	if spec.Service != nil {
 		serviceReference(r, spec.Service)
 	}
-	if !r.Refused() && t.claim(r, []claim{{what: svc.Key, field: "spec.port", name: svc.Key.String()}}) {
+	field := "spec.port"
+	if spec.FWMark != nil {
+		field = "spec.fwmark.mark"
+	}
+	if !r.Refused() && t.claim(r, []claim{{what: svc.Key, field: field, name: svc.Key.String()}}) {
 		if spec.Service != nil {
 			svc.Destinations = t.endpoints(r, spec, svc)
 		}
@@ -46,23 +50,17 @@ func (t *translator) service(obj *v1alpha1.L4Service) {
 // reference brings.
 func serviceOf(r *source.Report, spec v1alpha1.L4ServiceSpec) Service {
 	svc := Service{
-		Service: ipvs.Service{
-			Key:       ipvs.Key{Address: address(r, "spec.address", spec.Address), Port: uint16(spec.Port), Protocol: protocol(r, spec.Protocol)},
-			Scheduler: string(spec.Scheduler),
-		},
+		Service:    ipvs.Service{Key: keyOf(r, spec)},
 		Object:     r.Object,
 		Masquerade: *spec.Masquerade,
 		Check:      checkOf(r, spec.Check),
 	}
-	r.Port("spec.port", spec.Port)
-	if !slices.Contains(v1alpha1.Schedulers(), spec.Scheduler) {
-		r.Refuse("spec.scheduler", source.CodeInvalid, "%s is not a scheduler of IPVS: one of %v", source.Quote(string(spec.Scheduler)), v1alpha1.Schedulers())
+	if spec.Check.Port != nil {
+		r.Port("spec.check.port", *spec.Check.Port)
+		svc.CheckPort = uint16(*spec.Check.Port)
 	}
-	if spec.Persistence != nil {
-		duration(r, "spec.persistence", spec.Persistence, time.Second, maxPersistence, time.Second)
-		svc.Persistence = spec.Persistence.Duration
-	}
-	forwarding := forwarding(r, spec)
+	balancing(r, &svc.Service, spec)
+	way := wayOf(r, spec)
 	if (len(spec.RealServers) > 0) == (spec.Service != nil) {
 		r.Refuse("spec", source.CodeRequired, "exactly one of realServers and service is needed")
 	}
@@ -71,9 +69,13 @@ func serviceOf(r *source.Report, spec v1alpha1.L4ServiceSpec) Service {
 		return svc
 	}
 	for i, rs := range spec.RealServers {
-		d := realServer(r, source.At("spec.realServers", i), rs, spec.Port, svc.Address, forwarding)
+		field := source.At("spec.realServers", i)
+		d := realServer(r, field, rs, spec, svc.Service, way)
 		if d.Address.IsValid() && slices.ContainsFunc(svc.Destinations, func(o ipvs.Destination) bool { return addrPort(o) == addrPort(d) }) {
-			r.Refuse(source.At("spec.realServers", i), source.CodeDuplicate, "%s is there already", addrPort(d))
+			r.Refuse(field, source.CodeDuplicate, "%s is there already", addrPort(d))
+		}
+		if svc.Check != nil && svc.FWMark != 0 && d.Port == 0 && svc.CheckPort == 0 {
+			r.Refuse("spec.check.port", source.CodeRequired, "%s has no port: say which one to probe", field)
 		}
 		svc.Destinations = append(svc.Destinations, d)
 	}
@@ -92,38 +94,6 @@ func protocol(r *source.Report, p v1alpha1.Protocol) ipvs.Protocol {
 	}
 	r.Refuse("spec.protocol", source.CodeInvalid, "must be TCP, UDP or SCTP, not %s", source.Quote(string(p)))
 	return 0
-}
-
-func forwarding(r *source.Report, spec v1alpha1.L4ServiceSpec) ipvs.Forwarding {
-	switch spec.Forwarding {
-	case v1alpha1.ForwardingNAT:
-		return ipvs.NAT
-	case v1alpha1.ForwardingDR:
-		if *spec.Masquerade {
-			r.Refuse("spec.masquerade", source.CodeInvalid, "needs forwarding NAT: with DR the real server answers the client itself")
-		}
-		return ipvs.DR
-	}
-	r.Refuse("spec.forwarding", source.CodeInvalid, "must be NAT or DR, not %s", source.Quote(string(spec.Forwarding)))
-	return ipvs.NAT
-}
-
-func realServer(r *source.Report, field string, rs v1alpha1.RealServer, port int32, virtual netip.Addr, forwarding ipvs.Forwarding) ipvs.Destination {
-	addr := address(r, field+".address", rs.Address)
-	if *rs.Port != port { // the service's own was judged already
-		r.Port(field+".port", *rs.Port)
-	}
-	r.Range(field+".weight", *rs.Weight, 0, maxWeight)
-	if addr.IsValid() && virtual.IsValid() && addr.Is4() != virtual.Is4() {
-		r.Refuse(field+".address", source.CodeInvalid, "%s is not of the family of the service's address %s", addr, virtual)
-	}
-	if addr.IsValid() && addr == virtual {
-		r.Refuse(field+".address", source.CodeInvalid, "%s is the service's own address", addr)
-	}
-	if forwarding == ipvs.DR && *rs.Port != port {
-		r.Refuse(field+".port", source.CodeUnsupported, "DR cannot change ports: must be %d, or left out", port)
-	}
-	return ipvs.Destination{Address: addr, Port: uint16(*rs.Port), Forwarding: forwarding, Weight: int(*rs.Weight)}
 }
 
 // checkOf returns the check that every real server gets, or nil.
@@ -171,16 +141,21 @@ func (t *translator) endpoints(r *source.Report, spec v1alpha1.L4ServiceSpec, sv
 		return nil
 	}
 	var out []ipvs.Destination
-	forwarding := forwarding(r, spec)
+	way := wayOf(r, spec)
+	is6 := svc.Address.Is6() || svc.IPv6
 	for _, e := range t.backends.Endpoints(found, port) {
 		switch {
-		case e.Addr().Is4() != svc.Address.Is4():
+		case e.Addr().Is6() != is6:
 		case e.Addr().IsLoopback() || e.Addr() == svc.Address:
 			r.Error("spec.service", source.CodeUnsupported, "endpoint %s cannot be a real server: left out", e)
-		case forwarding == ipvs.DR && e.Port() != svc.Port:
-			r.Error("spec.service.port", source.CodeUnsupported, "DR cannot change ports, and endpoint %s is not at %d: left out", e, svc.Port)
+		case way.Forwarding != ipvs.NAT && svc.FWMark == 0 && e.Port() != svc.Port:
+			r.Error("spec.service.port", source.CodeUnsupported, "%s cannot change ports, and endpoint %s is not at %d: left out", way.Forwarding, e, svc.Port)
 		default:
-			out = append(out, ipvs.Destination{Address: e.Addr(), Port: e.Port(), Forwarding: forwarding, Weight: 1})
+			d := ipvs.Destination{Address: e.Addr(), Port: e.Port(), Forwarding: way.Forwarding, Tunnel: way.Tunnel, Weight: 1}
+			if way.Forwarding != ipvs.NAT {
+				d.Port = svc.Port
+			}
+			out = append(out, d)
 		}
 	}
 	if len(out) == 0 {
@@ -191,6 +166,9 @@ func (t *translator) endpoints(r *source.Report, spec v1alpha1.L4ServiceSpec, sv
 
 // surroundings warns of what the service's address and port mean to others.
 func (t *translator) surroundings(r *source.Report, svc Service) {
+	if svc.FWMark != 0 {
+		return
+	}
 	if _, owned := t.claims[addressClaim{svc.Address}]; !owned {
 		r.Warn("spec.address", source.CodeUnowned, "no VirtualRouter has the address %s: something else must bring it to a node", svc.Address)
 	}

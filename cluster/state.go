@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"net/netip"
+
 	"harmony/check"
 	"harmony/ipvs"
 	"harmony/nginxconf"
@@ -30,6 +32,7 @@ type Service struct {
 	ipvs.Service
 	Object     source.Ref  // who asked for it
 	Masquerade bool        // give balanced connections the node's source address
+	CheckPort  uint16      // to probe instead of a real server's; 0 means that
 	Check      *check.Spec // of each real server, without Target; nil means none
 }
 
@@ -40,5 +43,8 @@ func (s Service) check(d ipvs.Destination) (check.Spec, bool) {
 	}
 	spec := *s.Check
 	spec.Target = addrPort(d)
+	if s.CheckPort != 0 {
+		spec.Target = netip.AddrPortFrom(d.Address, s.CheckPort)
+	}
 	return spec, true
 }

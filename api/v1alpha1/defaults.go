@@ -35,7 +35,14 @@ func (s L4ServiceSpec) WithDefaults() L4ServiceSpec {
 	setDefault(&s.Protocol, ProtocolTCP)
 	setDefault(&s.Scheduler, "wlc")
 	setDefault(&s.Forwarding, ForwardingNAT)
-	setDefault(&s.Masquerade, ptr.To(s.Forwarding == ForwardingNAT))
+	setDefault(&s.Masquerade, ptr.To(s.Forwarding == ForwardingNAT && s.FWMark == nil))
+	if s.FWMark != nil {
+		setDefault(&s.FWMark.Family, FamilyIPv4)
+	}
+	if s.Forwarding == ForwardingTUN {
+		setDefault(&s.Tunnel.Type, TunnelIPIP)
+		setDefault(&s.Tunnel.Checksum, TunnelChecksumNone)
+	}
 	for i := range s.RealServers {
 		setDefault(&s.RealServers[i].Port, ptr.To(s.Port))
 		setDefault(&s.RealServers[i].Weight, ptr.To[int32](1))
@@ -44,7 +51,7 @@ func (s L4ServiceSpec) WithDefaults() L4ServiceSpec {
 		setDefault(&s.Service.Namespace, metav1.NamespaceDefault)
 	}
 	checked := CheckNone
-	if s.Protocol == ProtocolTCP {
+	if s.Protocol == ProtocolTCP && s.FWMark == nil {
 		checked = CheckTCP
 	}
 	setDefault(&s.Check.Type, checked)

@@ -133,11 +133,11 @@ func TestDefaults(t *testing.T) {
 		{"VirtualRouter with a password", VirtualRouterSpec{Authentication: Authentication{Type: AuthenticationAH, Password: &SecretKeyReference{}}}.WithDefaults().Authentication,
 			`{"type":"AH","password":{"namespace":"default","name":"","key":""}}`},
 		{"L4Service", L4ServiceSpec{Port: 7, RealServers: []RealServer{{}}, Service: &ServiceReference{}}.WithDefaults(),
-			`{"address":"","port":7,"protocol":"TCP","scheduler":"wlc","forwarding":"NAT","masquerade":true,` +
+			`{"port":7,"protocol":"TCP","scheduler":"wlc","forwarding":"NAT","masquerade":true,` +
 				`"realServers":[{"address":"","port":7,"weight":1}],"service":{"namespace":"default","name":"","port":0},` +
 				`"check":{"type":"TCP","interval":"2s","timeout":"1s","rise":2,"fall":3}}`},
 		{"L4Service with UDP and DR", L4ServiceSpec{Protocol: ProtocolUDP, Forwarding: ForwardingDR}.WithDefaults(),
-			`{"address":"","port":0,"protocol":"UDP","scheduler":"wlc","forwarding":"DR","masquerade":false,` +
+			`{"protocol":"UDP","scheduler":"wlc","forwarding":"DR","masquerade":false,` +
 				`"check":{"type":"None","interval":"2s","timeout":"1s","rise":2,"fall":3}}`},
 		{"Settings", SettingsSpec{}.WithDefaults(), `{"httpPort":80,"httpsPort":443}`},
 		{"Settings with a script", SettingsSpec{Scripts: []Script{{}}}.WithDefaults(),

@@ -24,18 +24,31 @@ type L4Service struct {
 // L4ServiceSpec is what an L4Service shall be.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.realServers) != has(self.service)",message="exactly one of realServers and service is needed"
+// +kubebuilder:validation:XValidation:rule="has(self.address) != has(self.fwmark)",message="exactly one of address and fwmark is needed"
 type L4ServiceSpec struct {
 	// Address is the virtual address, without a prefix length; usually one
-	// of a VirtualRouter.
-	Address string `json:"address"`
-
-	// Port is the port that clients connect to.
+	// of a VirtualRouter. Exactly one of Address and FWMark is given.
 	//
+	// +optional
+	Address string `json:"address,omitempty"`
+
+	// Port is the port that clients connect to. With Address only, which
+	// needs it.
+	//
+	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
-	Port int32 `json:"port"`
+	Port int32 `json:"port,omitempty"`
 
-	// Protocol is TCP, UDP or SCTP. Default: TCP.
+	// FWMark balances all packets that a firewall rule of yours has marked
+	// with this number, instead of an address and a port. Real servers then
+	// get the port that the client asked for, unless they have one.
+	//
+	// +optional
+	FWMark *FWMark `json:"fwmark,omitempty"`
+
+	// Protocol is TCP, UDP or SCTP. A firewall mark balances all of them.
+	// Default: TCP.
 	//
 	// +optional
 	Protocol Protocol `json:"protocol,omitempty"`
@@ -47,17 +60,38 @@ type L4ServiceSpec struct {
 	// +optional
 	Scheduler Scheduler `json:"scheduler,omitempty"`
 
-	// Forwarding is NAT (the packet's destination is rewritten) or DR (the
-	// real server, on the same link, has the virtual address itself and
-	// answers the client directly). Default: NAT.
+	// SchedulerFlags change how sh and mh pick: Fallback sends clients of a
+	// real server that takes no new connections to another one, and Port
+	// hashes the client's port too. Default: none.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=2
+	// +listType=set
+	SchedulerFlags []SchedulerFlag `json:"schedulerFlags,omitempty"`
+
+	// OnePacket picks a real server for each datagram anew, as for DNS. Only
+	// with UDP or a firewall mark. Default: false.
+	//
+	// +optional
+	OnePacket bool `json:"onePacket,omitempty"`
+
+	// Forwarding is NAT (the packet's destination is rewritten), DR (the real
+	// server, on the same link, has the virtual address itself and answers the
+	// client directly) or TUN (the same, through a tunnel, from anywhere).
+	// Default: NAT.
 	//
 	// +optional
 	Forwarding Forwarding `json:"forwarding,omitempty"`
 
+	// Tunnel is how packets travel with TUN.
+	//
+	// +optional
+	Tunnel Tunnel `json:"tunnel,omitzero"`
+
 	// Masquerade gives balanced connections the node's own source address,
 	// so that real servers need no route back. With false, real servers see
 	// the client's address and must route replies through the node that owns
-	// the virtual address. Only with NAT. Default: true with NAT.
+	// the virtual address. Only with NAT and an address. Default: true there.
 	//
 	// +optional
 	Masquerade *bool `json:"masquerade,omitempty"`
@@ -67,6 +101,22 @@ type L4ServiceSpec struct {
 	//
 	// +optional
 	Persistence *metav1.Duration `json:"persistence,omitempty"`
+
+	// PersistenceNetmask is the length of the prefix whose clients go to the
+	// same real server, as keepalived's persistence_granularity. Only with
+	// Persistence. Default: the whole address.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=128
+	PersistenceNetmask *int32 `json:"persistenceNetmask,omitempty"`
+
+	// PersistenceEngine says what makes connections belong together instead
+	// of the client's address: sip, the Call-ID. Only with UDP and
+	// Persistence. Default: none.
+	//
+	// +optional
+	PersistenceEngine PersistenceEngine `json:"persistenceEngine,omitempty"`
 
 	// RealServers are the backends. Exactly one of RealServers and Service
 	// is given.
@@ -88,6 +138,92 @@ type L4ServiceSpec struct {
 	//
 	// +optional
 	Check Check `json:"check,omitzero"`
+}
+
+// FWMark is a firewall mark of one address family.
+type FWMark struct {
+	// Mark is the number, above 0.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	Mark int64 `json:"mark"`
+
+	// Family is IPv4 or IPv6. Default: IPv4.
+	//
+	// +optional
+	Family AddressFamily `json:"family,omitempty"`
+}
+
+// AddressFamily is a version of IP.
+//
+// +kubebuilder:validation:Enum=IPv4;IPv6
+type AddressFamily string
+
+// The address families.
+const (
+	FamilyIPv4 AddressFamily = "IPv4"
+	FamilyIPv6 AddressFamily = "IPv6"
+)
+
+// SchedulerFlag changes how a hashing scheduler picks.
+//
+// +kubebuilder:validation:Enum=Fallback;Port
+type SchedulerFlag string
+
+// The scheduler flags.
+const (
+	SchedulerFallback SchedulerFlag = "Fallback" // sh-fallback, mh-fallback
+	SchedulerPort     SchedulerFlag = "Port"     // sh-port, mh-port
+)
+
+// PersistenceEngine is the kernel's name of a persistence engine.
+//
+// +kubebuilder:validation:Enum=sip
+type PersistenceEngine string
+
+// TunnelType is an encapsulation.
+//
+// +kubebuilder:validation:Enum=IPIP;GUE;GRE
+type TunnelType string
+
+// The encapsulations.
+const (
+	TunnelIPIP TunnelType = "IPIP" // RFC 2003, RFC 2473
+	TunnelGUE  TunnelType = "GUE"  // in UDP
+	TunnelGRE  TunnelType = "GRE"  // RFC 2784
+)
+
+// TunnelChecksum is what protects an encapsulated packet.
+//
+// +kubebuilder:validation:Enum=None;Full;Remote
+type TunnelChecksum string
+
+// The checksums of tunnels.
+const (
+	TunnelChecksumNone   TunnelChecksum = "None"
+	TunnelChecksumFull   TunnelChecksum = "Full"   // GUE and GRE
+	TunnelChecksumRemote TunnelChecksum = "Remote" // GUE: remote checksum offload
+)
+
+// Tunnel is how packets travel to real servers with forwarding TUN.
+type Tunnel struct {
+	// Type is IPIP, GUE or GRE. Default: IPIP.
+	//
+	// +optional
+	Type TunnelType `json:"type,omitempty"`
+
+	// Port is the UDP port of GUE, which needs it.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port *int32 `json:"port,omitempty"`
+
+	// Checksum is None, Full (with GUE and GRE) or Remote (with GUE).
+	// Default: None.
+	//
+	// +optional
+	Checksum TunnelChecksum `json:"checksum,omitempty"`
 }
 
 // Protocol is a transport protocol.
@@ -115,23 +251,24 @@ func Schedulers() []Scheduler {
 
 // Forwarding is how packets reach a real server.
 //
-// +kubebuilder:validation:Enum=NAT;DR
+// +kubebuilder:validation:Enum=NAT;DR;TUN
 type Forwarding string
 
 // The forwarding methods.
 const (
 	ForwardingNAT Forwarding = "NAT"
 	ForwardingDR  Forwarding = "DR"
+	ForwardingTUN Forwarding = "TUN"
 )
 
 // RealServer is one backend of an L4Service.
 type RealServer struct {
 	// Address is the real server's address, of the same family as the
-	// service's.
+	// service's, except with TUN and without persistence.
 	Address string `json:"address"`
 
-	// Port is the real server's port. DR cannot change ports, so there it
-	// must be the service's. Default: the service's port.
+	// Port is the real server's port. DR and TUN cannot change ports, so there
+	// it must be the service's. Default: the service's port.
 	//
 	// +optional
 	// +kubebuilder:validation:Minimum=1
@@ -144,6 +281,21 @@ type RealServer struct {
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=65535
 	Weight *int32 `json:"weight,omitempty"`
+
+	// UpperThreshold is the number of connections from which on it gets no new
+	// ones. Default: none.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	UpperThreshold *int32 `json:"upperThreshold,omitempty"`
+
+	// LowerThreshold is the number of connections below which it gets new ones
+	// again, at most UpperThreshold, which it needs. Default: three quarters
+	// of UpperThreshold.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	LowerThreshold *int32 `json:"lowerThreshold,omitempty"`
 }
 
 // ServiceReference names a port of a Kubernetes Service.
@@ -175,10 +327,18 @@ const (
 // real server takes traffic until its check has failed.
 type Check struct {
 	// Type is TCP (a connection can be opened) or None. Default: TCP for TCP
-	// services, None for others.
+	// services with an address, None for others.
 	//
 	// +optional
 	Type CheckType `json:"type,omitempty"`
+
+	// Port is probed instead of the real server's port, and needed where that
+	// is none.
+	//
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port *int32 `json:"port,omitempty"`
 
 	// Interval is the time between the starts of two probes, 10ms to 1h.
 	// Default: 2s.
