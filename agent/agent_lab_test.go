@@ -22,8 +22,11 @@ import (
 	"harmony/vrrp"
 )
 
-// harmony builds harmony once for all tests.
+// harmony builds harmony once for all tests, unless HARMONY_BINARY names it.
 var harmony = sync.OnceValues(func() (string, error) {
+	if path := os.Getenv("HARMONY_BINARY"); path != "" {
+		return path, nil
+	}
 	dir, err := os.MkdirTemp("", "harmony-test")
 	if err != nil {
 		return "", err
@@ -41,7 +44,7 @@ func TestMain(m *testing.M) {
 		return
 	}
 	code := m.Run()
-	if path, err := harmony(); err == nil {
+	if path, err := harmony(); err == nil && os.Getenv("HARMONY_BINARY") == "" {
 		os.RemoveAll(filepath.Dir(path))
 	}
 	os.Exit(code)
@@ -49,25 +52,37 @@ func TestMain(m *testing.M) {
 
 // host is a node with an agent on it.
 type host struct {
-	t      *testing.T
-	node   *lab.Node
-	dir    agent.RunDir
-	from   string
-	mac    string
-	cmd    *exec.Cmd
-	exited chan struct{} // closed when cmd has ended with err
-	err    error
+	t       *testing.T
+	node    *lab.Node
+	dir     agent.RunDir
+	from    string
+	mac     string
+	binary  string // to run instead of the one of all tests
+	args    []string
+	cgroup  *os.File // to run in
+	stalled int      // process
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when cmd has ended with err
+	err     error
 }
 
 // newHost starts an agent with a virtual router of the given priority.
 func newHost(t *testing.T, net *lab.Net, name, addr string, priority int) *host {
+	h := prepareHost(t, net, name, addr, priority)
+	h.start()
+	return h
+}
+
+// prepareHost is newHost without the start.
+func prepareHost(t *testing.T, net *lab.Net, name, addr string, priority int) *host {
 	h := &host{t: t, node: net.Node(name, addr), dir: agent.RunDir(t.TempDir()), from: t.TempDir()}
 	h.mac = linkAddress(t, h.node)
 	h.write("router.yaml", router(priority))
-	h.start()
 	t.Cleanup(func() { // before the folders go
-		_ = h.cmd.Process.Kill() // it may have ended
-		<-h.exited
+		if h.cmd != nil {
+			_ = h.cmd.Process.Kill() // it may have ended
+			<-h.exited
+		}
 	})
 	return h
 }
@@ -98,8 +113,16 @@ func (h *host) start() {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.cmd = h.node.Command(context.Background(), path, "agent", "--from", h.from, "--node", h.node.Name(), "--run-dir", string(h.dir), "--http", "127.0.0.1:9650")
+	if h.binary != "" {
+		path = h.binary
+	}
+	h.cmd = h.node.Command(context.Background(), path, append([]string{
+		"agent", "--from", h.from, "--node", h.node.Name(), "--run-dir", string(h.dir), "--http", "127.0.0.1:9650",
+	}, h.args...)...)
 	h.cmd.Stderr = h.t.Output()
+	if h.cgroup != nil {
+		h.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(h.cgroup.Fd())}
+	}
 	if err := h.node.Start(h.cmd); err != nil {
 		h.t.Fatal(err)
 	}

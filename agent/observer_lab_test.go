@@ -19,7 +19,7 @@ import (
 
 const (
 	// askEvery is how often an observer asks.
-	askEvery = 4 * time.Millisecond
+	askEvery = 5 * time.Millisecond
 	// slack is what a busy machine may add to a bound.
 	slack = 60 * time.Millisecond
 )

@@ -9,11 +9,8 @@ import (
 	"harmony/bench/lab"
 )
 
-// Of the router that these tests use.
-const (
-	advert       = 50 * time.Millisecond
-	downInterval = 3*advert + (256-100)*advert/256 // of the host with priority 100
-)
+// advert is the interval of the router that these tests use.
+const advert = 50 * time.Millisecond
 
 func (h *host) signal(sig syscall.Signal, pids ...int) {
 	h.t.Helper()
@@ -48,7 +45,7 @@ func TestLabStalledElectorFallsSilent(t *testing.T) {
 	stopped := time.Now()
 	a.signal(syscall.SIGSTOP, s.Election.PID)
 	taken := o.awaits(b, stopped)
-	if d := taken.Sub(stopped); d > downInterval+2*advert+slack {
+	if d := taken.Sub(stopped); d > brisk.down()+2*advert+slack {
 		t.Errorf("taken over after %v", d)
 	}
 	passes(t, time.Second)
