@@ -35,6 +35,22 @@ func (w *worker) programMasquerade() {
 	w.fault("nft", w.masq.Set(w.plan.Masquerade))
 }
 
+// programFirewall also takes away what a previous life may have left.
+func (w *worker) programFirewall() {
+	err := error(nil)
+	if w.wall == nil {
+		w.wall, err = nft.NewFirewall(w.o.Log)
+	}
+	if err == nil {
+		err = w.wall.Set(w.plan.Firewall)
+	}
+	if len(w.plan.Firewall.Addresses) == 0 && err != nil {
+		w.o.Log.Debug("no address firewall, and none wanted", "err", err)
+		err = nil
+	}
+	w.fault("firewall", err)
+}
+
 // programIPVS opens the kernel's table only when there is something to put in
 // it, or when a previous life may have left something.
 func (w *worker) programIPVS() {
@@ -66,6 +82,9 @@ func (w *worker) cleanUp(keep bool) error {
 	}
 	if w.masq != nil {
 		errs = append(errs, w.masq.Remove())
+	}
+	if w.wall != nil {
+		errs = append(errs, w.wall.Remove())
 	}
 	return errors.Join(errs...)
 }

@@ -16,7 +16,7 @@ import (
 func (w *worker) report() *WorkerReport {
 	r := &WorkerReport{
 		PID: os.Getpid(), Started: w.started, Source: w.source,
-		Services: w.services(), Sites: sites(w.plan.NGINX),
+		Services: w.services(), Sites: sites(w.plan.NGINX), Firewall: w.plan.Firewall,
 	}
 	if w.watchdog != nil {
 		seen := w.watchdog.report()

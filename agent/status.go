@@ -5,6 +5,7 @@ import (
 
 	"harmony/check"
 	"harmony/ipvs"
+	"harmony/nft"
 	"harmony/nginxconf"
 	"harmony/source"
 	"harmony/vrrp"
@@ -44,6 +45,7 @@ type WorkerReport struct {
 	NotReady []string         `json:"notReady,omitempty"` // the reasons, each with what to do
 	Source   SourceStatus     `json:"source"`
 	Services []ServiceStatus  `json:"services"`
+	Firewall nft.Guard        `json:"firewall,omitzero"`
 	NGINX    nginxconf.Status `json:"nginx"`
 	Sites    []SiteStatus     `json:"sites"`
 	Watchdog *WatchdogStatus  `json:"watchdog,omitempty"` // nil: the worker cannot watch

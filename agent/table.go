@@ -27,6 +27,7 @@ func WriteTable(w io.Writer, s Status, wide bool, now time.Time) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "%s  harmony %s  %s\n", s.Node, s.Version, summary(s, now))
 	writeRouters(tw, s, wide, now)
+	writeFirewall(tw, s.Worker.Firewall)
 	writeServices(tw, s, wide)
 	writeSites(tw, s, now)
 	if len(s.Worker.Source.Problems) > 0 {

@@ -52,6 +52,7 @@ type worker struct {
 	dirty  chan struct{} // a verdict changed; capacity 1
 	table  *ipvs.Table   // nil while the kernel has no ip_vs
 	masq   *nft.Table    // nil while the kernel has no nft
+	wall   *nft.Firewall // nil while the kernel has no nft
 
 	watchdog *watchdog // nil while there is nothing to silence with
 	election ElectionReport
@@ -231,6 +232,7 @@ func (w *worker) program() {
 	w.checks.Set(w.plan.Checks)
 	w.programNGINX()
 	w.programMasquerade()
+	w.programFirewall()
 	w.programIPVS()
 	if !w.joined {
 		w.join()

@@ -31,6 +31,7 @@ type NodePlan struct {
 	Routers    []vrrp.Router    `json:"routers"`
 	Services   []ipvs.Service   `json:"services"`
 	Masquerade []nft.Endpoint   `json:"masquerade"`
+	Firewall   nft.Guard        `json:"firewall,omitzero"`
 	Checks     []check.Spec     `json:"checks"`
 	NGINX      nginxconf.Config `json:"nginx"`
 }
@@ -72,6 +73,7 @@ func Plan(s State, f Facts) (NodePlan, []source.Problem) {
 			p.Masquerade = append(p.Masquerade, nft.Endpoint{Address: svc.Address, Port: svc.Port, Protocol: uint8(svc.Protocol)})
 		}
 	}
+	p.Firewall = guard(s, p)
 	p.Checks = slices.SortedFunc(maps.Keys(checks), check.Spec.Compare)
 	return p, problems
 }

@@ -52,6 +52,7 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	common.MinTTL = minTTL(r, spec.Transport)
 	peers := peers(r, spec.Transport, addresses)
 	checkVirtualMAC(r, spec)
+	common.Firewall = firewall(r, spec.Firewall)
 	var routers []Router
 	for _, family := range slices.Sorted(maps.Keys(addresses)) {
 		own := common

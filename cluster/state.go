@@ -25,6 +25,7 @@ type Router struct {
 	vrrp.Router                  // without its Priority
 	Priority    uint8            // of nodes that Priorities does not list
 	Priorities  map[string]uint8 // by node
+	Firewall    Firewall
 }
 
 // Service is a layer 4 service with all its real servers.

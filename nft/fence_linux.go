@@ -87,8 +87,8 @@ func NewFence(log *slog.Logger) (*Fence, error) {
 		return nil, errors.Join(err, f.alive.Close())
 	}
 	var b batch
-	b.create(content{layout: f.aliveARP})
-	b.create(content{layout: f.aliveND})
+	b.create(f.aliveARP.with())
+	b.create(f.aliveND.with())
 	if err := f.alive.commit(b); err != nil {
 		err = fmt.Errorf("claiming nft table %s (does another agent live in this network namespace?): %w", aliveTable, err)
 		return nil, errors.Join(unsupported(err), f.Close())
@@ -115,7 +115,7 @@ func unsupported(err error) error {
 // flushed are restored.
 func (f *Fence) Set(fenced []netip.Addr) error {
 	v4, v6 := byFamily(fenced)
-	changed, err := f.fence.sync(content{f.fenceARP, v4}, content{f.fenceND, v6})
+	changed, err := f.fence.sync(f.fenceARP.with(v4), f.fenceND.with(v6))
 	if err != nil {
 		return fmt.Errorf("fencing addresses: %w", err)
 	}
@@ -131,8 +131,8 @@ func (f *Fence) Set(fenced []netip.Addr) error {
 func (f *Fence) Answer(answering []netip.Addr) error {
 	v4, v6 := byFamily(answering)
 	var b batch
-	b.edit(f.aliveARP, v4.missing(f.answerARP), f.answerARP.missing(v4))
-	b.edit(f.aliveND, v6.missing(f.answerND), f.answerND.missing(v6))
+	b.edit(f.aliveARP, 0, v4.missing(f.answerARP), f.answerARP.missing(v4))
+	b.edit(f.aliveND, 0, v6.missing(f.answerND), f.answerND.missing(v6))
 	if err := f.alive.commit(b); err != nil {
 		return fmt.Errorf("changing the addresses that answer: %w", err)
 	}
@@ -159,9 +159,10 @@ func (f *Fence) Clean() error {
 // tell others where an address of their set lives. The kernel sends all of
 // them through the output hook.
 func speech(arp, nd *layout, base layout, action ...expr.Any) error {
-	base.chain, base.kind, base.set = "output", nftables.ChainTypeFilter, "addresses"
+	base.chain, base.kind = "output", nftables.ChainTypeFilter
+	const addresses = "addresses"
 	about := func(l *layout, conditions ...expr.Any) error {
-		all := append(conditions, &expr.Lookup{SourceRegister: unix.NFT_REG_1, SetName: l.set})
+		all := append(conditions, &expr.Lookup{SourceRegister: unix.NFT_REG_1, SetName: addresses})
 		r, err := encode(l.family, append(all, action...)...)
 		l.rules = append(l.rules, r)
 		return err
@@ -178,8 +179,10 @@ func speech(arp, nd *layout, base layout, action ...expr.Any) error {
 	}
 
 	*arp, *nd = base, base
-	arp.family, arp.hook, arp.key = unix.NFPROTO_ARP, arpOut, []nftables.SetDatatype{nftables.TypeIPAddr}
-	nd.family, nd.hook, nd.key = unix.NFPROTO_IPV6, unix.NF_INET_LOCAL_OUT, []nftables.SetDatatype{nftables.TypeIP6Addr}
+	arp.family, arp.hook = unix.NFPROTO_ARP, arpOut
+	arp.sets = []set{{addresses, []nftables.SetDatatype{nftables.TypeIPAddr}}}
+	nd.family, nd.hook = unix.NFPROTO_IPV6, unix.NF_INET_LOCAL_OUT
+	nd.sets = []set{{addresses, []nftables.SetDatatype{nftables.TypeIP6Addr}}}
 	return errors.Join(
 		about(arp, load(expr.PayloadBaseNetworkHeader, 14, 4)),              // sender's address, RFC 826
 		icmpv6(advertisement, load(expr.PayloadBaseTransportHeader, 8, 16)), // its target

@@ -25,8 +25,8 @@ const (
 // has 16 bits of length, and an element takes up to 40 bytes.
 const perMessage = 1000
 
-// layout is one table of ours: one base chain with its rules, and one set or
-// none.
+// layout is one table of ours: one base chain with its rules, and the sets that
+// these look into.
 type layout struct {
 	family uint8
 	table  string
@@ -37,19 +37,35 @@ type layout struct {
 	hook     uint32
 	priority nftables.ChainPriority
 
-	set string                 // "" for none
-	key []nftables.SetDatatype // the parts of its key
-
+	sets  []set
 	rules []rule
+}
+
+// set is a set without its elements.
+type set struct {
+	name string
+	key  []nftables.SetDatatype // its parts
 }
 
 // rule is a list of encoded expressions.
 type rule [][]byte
 
-// content is a layout with the elements its set should have.
+// content is a layout with the elements its sets should have, in their order;
+// sets left out are empty.
 type content struct {
 	layout
-	keys keys
+	keys []keys
+}
+
+// with returns the content of l.
+func (l layout) with(elements ...keys) content { return content{l, elements} }
+
+// of returns the elements of the i-th set.
+func (c content) of(i int) keys {
+	if i < len(c.keys) {
+		return c.keys[i]
+	}
+	return nil
 }
 
 // encode returns the rule that expressions make in family.
@@ -85,14 +101,16 @@ func (c conn) sync(wanted ...content) (changed bool, err error) {
 			b.create(w)
 			continue
 		}
-		b.edit(w.layout, w.keys.missing(have), have.missing(w.keys))
+		for i := range w.sets {
+			b.edit(w.layout, i, w.of(i).missing(have[i]), have[i].missing(w.of(i)))
+		}
 	}
 	return len(b.messages) > 0, c.commit(b)
 }
 
-// read returns the elements of l's set, and whether the table is there and
+// read returns the elements of l's sets, and whether the table is there and
 // has l's rules and no others.
-func (c conn) read(l layout) (have keys, intact bool, err error) {
+func (c conn) read(l layout) (have []keys, intact bool, err error) {
 	var tags []string
 	err = c.dump(unix.NFT_MSG_GETRULE, l.family, l.name(unix.NFTA_RULE_TABLE), func(d *netlink.AttributeDecoder) error {
 		comment := ""
@@ -107,18 +125,22 @@ func (c conn) read(l layout) (have keys, intact bool, err error) {
 	if errors.Is(err, unix.ENOENT) || err == nil && !slices.Equal(tags, slices.Repeat([]string{l.tag()}, len(l.rules))) {
 		return nil, false, nil
 	}
-	if err != nil || l.set == "" {
-		return nil, err == nil, err
+	for _, s := range l.sets {
+		if err != nil {
+			break
+		}
+		var elements keys
+		err = c.dump(unix.NFT_MSG_GETSETELEM, l.family, func(e *netlink.AttributeEncoder) {
+			e.String(unix.NFTA_SET_ELEM_LIST_TABLE, l.table)
+			e.String(unix.NFTA_SET_ELEM_LIST_SET, s.name)
+		}, func(d *netlink.AttributeDecoder) error {
+			found, err := decodeKeys(d)
+			elements = append(elements, found...)
+			return err
+		})
+		have = append(have, elements.compact())
 	}
-	err = c.dump(unix.NFT_MSG_GETSETELEM, l.family, func(e *netlink.AttributeEncoder) {
-		e.String(unix.NFTA_SET_ELEM_LIST_TABLE, l.table)
-		e.String(unix.NFTA_SET_ELEM_LIST_SET, l.set)
-	}, func(d *netlink.AttributeDecoder) error {
-		found, err := decodeKeys(d)
-		have = append(have, found...)
-		return err
-	})
-	return have.compact(), err == nil, err
+	return have, err == nil, err
 }
 
 // decodeKeys returns the keys in one message of set elements.
@@ -168,8 +190,12 @@ func (b *batch) create(c content) {
 			e.Uint32(unix.NFTA_HOOK_PRIORITY, uint32(c.priority))
 		}))
 	})
-	if c.set != "" {
-		b.add(unix.NFT_MSG_NEWSET, netlink.Create, c.family, c.writeSet)
+	for i, s := range c.sets {
+		b.add(unix.NFT_MSG_NEWSET, netlink.Create, c.family, func(e *netlink.AttributeEncoder) {
+			e.String(unix.NFTA_SET_TABLE, c.table)
+			e.Uint32(unix.NFTA_SET_ID, uint32(i+1)) // unique in its batch and table
+			s.write(e)
+		})
 	}
 	for _, r := range c.rules {
 		b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, c.family, func(e *netlink.AttributeEncoder) {
@@ -183,33 +209,33 @@ func (b *batch) create(c content) {
 			}))
 		})
 	}
-	b.edit(c.layout, c.keys, nil)
+	for i := range c.sets {
+		b.edit(c.layout, i, c.of(i), nil)
+	}
 }
 
-// writeSet describes the set. Of a concatenated key it tells the length of
+// write describes the set. Of a concatenated key it tells the length of
 // each part, without which nft(8) cannot print it.
-func (l layout) writeSet(e *netlink.AttributeEncoder) {
+func (s set) write(e *netlink.AttributeEncoder) {
 	var magic, length, flags uint32
-	for _, part := range l.key {
+	for _, part := range s.key {
 		magic = magic<<nftables.SetConcatTypeBits | part.GetNFTMagic()
 		length += (part.Bytes + 3) &^ 3 // each takes whole registers
 	}
-	if len(l.key) > 1 {
+	if len(s.key) > 1 {
 		flags = setConcat
 	}
-	e.String(unix.NFTA_SET_TABLE, l.table)
-	e.String(unix.NFTA_SET_NAME, l.set)
-	e.Uint32(unix.NFTA_SET_ID, 1) // unique in its batch and table
+	e.String(unix.NFTA_SET_NAME, s.name)
 	e.Uint32(unix.NFTA_SET_FLAGS, flags)
 	e.Uint32(unix.NFTA_SET_KEY_TYPE, magic)
 	e.Uint32(unix.NFTA_SET_KEY_LEN, length)
-	if len(l.key) == 1 {
+	if len(s.key) == 1 {
 		return
 	}
 	const concat, fieldLength = 2, 1 // NFTA_SET_DESC_CONCAT, NFTA_SET_FIELD_LEN
 	e.Nested(unix.NFTA_SET_DESC, nested(func(e *netlink.AttributeEncoder) {
 		e.Nested(concat, nested(func(e *netlink.AttributeEncoder) {
-			for _, part := range l.key {
+			for _, part := range s.key {
 				e.Nested(unix.NFTA_LIST_ELEM, nested(func(e *netlink.AttributeEncoder) {
 					e.Uint32(fieldLength, part.Bytes)
 				}))
@@ -218,8 +244,8 @@ func (l layout) writeSet(e *netlink.AttributeEncoder) {
 	}))
 }
 
-// edit adds and removes elements of the set.
-func (b *batch) edit(l layout, add, remove keys) {
+// edit adds and removes elements of the i-th set.
+func (b *batch) edit(l layout, i int, add, remove keys) {
 	change := func(kind uint16, flags netlink.HeaderFlags, all keys) {
 		for part := range slices.Chunk(all, perMessage) {
 			var elements []byte
@@ -228,7 +254,7 @@ func (b *batch) edit(l layout, add, remove keys) {
 			}
 			b.add(kind, flags, l.family, func(e *netlink.AttributeEncoder) {
 				e.String(unix.NFTA_SET_ELEM_LIST_TABLE, l.table)
-				e.String(unix.NFTA_SET_ELEM_LIST_SET, l.set)
+				e.String(unix.NFTA_SET_ELEM_LIST_SET, l.sets[i].name)
 				e.Bytes(unix.NLA_F_NESTED|unix.NFTA_SET_ELEM_LIST_ELEMENTS, elements)
 			})
 		}

@@ -47,7 +47,7 @@ func (t *Table) Set(endpoints []Endpoint) error {
 	if err != nil {
 		return fmt.Errorf("masquerading: %w", err)
 	}
-	changed, err := t.conn.sync(content{t.v4, v4}, content{t.v6, v6})
+	changed, err := t.conn.sync(t.v4.with(v4), t.v6.with(v6))
 	if err != nil {
 		return fmt.Errorf("masquerading: %w", err)
 	}
@@ -93,8 +93,7 @@ func masquerade(family uint8) (layout, error) {
 		family: family, table: "harmony",
 		chain: "postrouting", kind: nftables.ChainTypeNAT,
 		hook: unix.NF_INET_POST_ROUTING, priority: *nftables.ChainPriorityNATSource,
-		set:   "endpoints",
-		key:   []nftables.SetDatatype{address, nftables.TypeInetProto, nftables.TypeInetService},
+		sets:  []set{{"endpoints", []nftables.SetDatatype{address, nftables.TypeInetProto, nftables.TypeInetService}}},
 		rules: []rule{append(rule{daddr, port}, rest...)},
 	}, errors.Join(err, err1, err2)
 }

@@ -57,7 +57,7 @@ func NewMute() (*Mute, error) {
 // owner lets answer; each in one transaction, and as often as one likes.
 func (m *Mute) Set(silent bool) error {
 	if silent {
-		if _, err := m.conn.sync(content{layout: m.arp}, content{layout: m.nd}); err != nil {
+		if _, err := m.conn.sync(m.arp.with(), m.nd.with()); err != nil {
 			return unsupported(fmt.Errorf("silencing addresses: %w", err))
 		}
 		return nil

@@ -1,11 +1,13 @@
 // Package nft owns the nftables tables of Harmony: masquerading of balanced
-// connections and the fence that lets an address answer ARP and ND only while
-// its owner lives. It never touches a table that is not ours.
+// connections, the fence that lets an address answer ARP and ND only while
+// its owner lives, and the firewall of addresses. It never touches a table that
+// is not ours.
 //
-//	ip, ip6   harmony          masquerading ([Table])
-//	arp, ip6  harmony-fence    silence, survives its process ([Fence])
-//	arp, ip6  harmony-alive    speech, dies with its process ([Fence])
-//	arp, ip6  harmony-mute     silence while that process hangs ([Mute])
+//	ip, ip6   harmony           masquerading ([Table])
+//	arp, ip6  harmony-fence     silence, survives its process ([Fence])
+//	arp, ip6  harmony-alive     speech, dies with its process ([Fence])
+//	arp, ip6  harmony-mute      silence while that process hangs ([Mute])
+//	ip, ip6   harmony-firewall  what may come in to virtual addresses ([Firewall])
 package nft
 
 import (
@@ -18,8 +20,7 @@ import (
 // goes on without.
 var ErrUnsupported = errors.New("not supported by this kernel")
 
-// Endpoint is a virtual service address whose balanced connections are
-// masqueraded.
+// Endpoint is a port of a virtual address.
 type Endpoint struct {
 	Address  netip.Addr `json:"address"`
 	Port     uint16     `json:"port"`

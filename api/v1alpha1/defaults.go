@@ -25,6 +25,7 @@ func (s VirtualRouterSpec) WithDefaults() VirtualRouterSpec {
 	setDefault(&s.Announce.Delay, &metav1.Duration{Duration: 5 * time.Second})
 	setDefault(&s.Announce.Refresh, &metav1.Duration{Duration: time.Minute})
 	s.VirtualMAC.withDefaults(s.Transport.Mode)
+	s.Firewall.withDefaults()
 	return s
 }
 

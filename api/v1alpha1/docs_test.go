@@ -127,7 +127,7 @@ func TestDefaults(t *testing.T) {
 	}{
 		{"VirtualRouter", VirtualRouterSpec{}.WithDefaults(),
 			`{"vrid":0,"interface":"","addresses":null,"priority":100,"version":3,"checksum":"PseudoHeader","authentication":{"type":"None"},"advertInterval":"1s","preempt":{"mode":"Always"},"transport":{"mode":"Multicast"},` +
-				`"downTimerAdverts":3,"startupDelay":"0s","linkUpDelay":"0s","announce":{"repeat":5,"delay":"5s","refresh":"1m0s"}}`},
+				`"downTimerAdverts":3,"startupDelay":"0s","linkUpDelay":"0s","announce":{"repeat":5,"delay":"5s","refresh":"1m0s"},"firewall":{"mode":"Open"}}`},
 		{"VirtualRouter with HMAC", VirtualRouterSpec{Authentication: Authentication{Type: AuthenticationHMAC, Keys: []AuthenticationKey{{ID: 7}}}}.WithDefaults().Authentication,
 			`{"type":"HMAC","keys":[{"id":7,"secret":{"namespace":"default","name":"","key":""}}],"activeKey":7,"mode":"Enforce"}`},
 		{"VirtualRouter with a password", VirtualRouterSpec{Authentication: Authentication{Type: AuthenticationAH, Password: &SecretKeyReference{}}}.WithDefaults().Authentication,

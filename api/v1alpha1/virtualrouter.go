@@ -141,6 +141,11 @@ type VirtualRouterSpec struct {
 	//
 	// +optional
 	VirtualMAC VirtualMAC `json:"virtualMAC,omitzero"`
+
+	// Firewall says what the addresses take.
+	//
+	// +optional
+	Firewall Firewall `json:"firewall,omitzero"`
 }
 
 // Announce says how often addresses are announced.
