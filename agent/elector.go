@@ -245,7 +245,7 @@ func (e *elector) apply() {
 
 func (e *elector) election() *ElectionReport {
 	return &ElectionReport{
-		PID: os.Getpid(), Started: e.started, Routers: e.engine.Status(), Overrides: maps.Clone(e.orders), Drained: e.orders.Drained(),
+		PID: os.Getpid(), Started: e.started, Routers: e.engine.Status(), Strays: e.engine.Strays(), Overrides: maps.Clone(e.orders), Drained: e.orders.Drained(),
 		Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil,
 	}
 }

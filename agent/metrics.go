@@ -21,7 +21,7 @@ var metrics = struct {
 	info, ready, restarts, silent, reloads, problems                        *prometheus.Desc
 	owner, priority, sent, received, dropped, transitions, announce, rivals *prometheus.Desc
 	restored                                                                *prometheus.Desc
-	checksums                                                               *prometheus.Desc
+	checksums, strays                                                       *prometheus.Desc
 	stalls, hung, silenced, drained, override                               *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
@@ -37,6 +37,7 @@ var metrics = struct {
 	received:     desc("vrrp_adverts_received_total", "Adverts accepted.", "router", "family"),
 	dropped:      desc("vrrp_adverts_dropped_total", "Adverts dropped, by reason.", "router", "family", "reason"),
 	checksums:    desc("vrrp_adverts_checksum_total", "Accepted adverts of version 3 over IPv4, by what their checksum covers.", "router", "family", "form"),
+	strays:       desc("vrrp_strays_total", "Adverts refused that concern no router of this node, by reason.", "reason"),
 	transitions:  desc("vrrp_transitions_total", "Changes of state.", "router", "family"),
 	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
 	restored:     desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
@@ -84,6 +85,9 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	}
 	for severity, n := range bySeverity {
 		gauge(metrics.problems, float64(n), severity)
+	}
+	for reason, n := range s.Election.Strays {
+		counter(metrics.strays, float64(n), reason.String())
 	}
 	for _, r := range s.Election.Routers {
 		name, family, n := r.Router.Name, r.Router.Family.String(), r.Counters

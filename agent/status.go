@@ -25,6 +25,8 @@ type ElectionReport struct {
 	PID     int                 `json:"pid"`
 	Started time.Time           `json:"started"`
 	Routers []vrrp.RouterStatus `json:"routers"`
+	// Strays counts adverts that were refused without concerning one of Routers.
+	Strays vrrp.Drops `json:"strays,omitempty"`
 	// Overrides are the standing orders by router; "*" is that of a drain.
 	Overrides Overrides `json:"overrides,omitempty"`
 	Drained   bool      `json:"drained"`

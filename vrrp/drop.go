@@ -68,3 +68,24 @@ func (f Refusal) String() string {
 	}
 	return fmt.Sprintf("adverts of %v are refused (%v): it %s", f.Addr, f.Reason.String(), f.Text)
 }
+
+// refusals are the times of the last refusals, by reason.
+type refusals map[DropReason]time.Time
+
+// tellAgain is how long there must have been no refusal of a kind for the next
+// one to be told of.
+const tellAgain = time.Minute
+
+// tell notes a refusal now, and says from when on it would have been worth
+// telling.
+func (f *refusals) tell(reason DropReason, now time.Time) time.Time {
+	if *f == nil {
+		*f = refusals{}
+	}
+	last, again := (*f)[reason]
+	(*f)[reason] = now
+	if !again {
+		return now
+	}
+	return last.Add(tellAgain)
+}

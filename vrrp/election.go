@@ -56,11 +56,12 @@ func (n *Node) hear(e Received, a Advert) {
 }
 
 // refuse counts an advert that is not listened to, and reports the first for
-// each reason: a router that is deaf for its peers makes two owners.
+// each reason, and again when there was none for a while: a router that is deaf
+// for its peers makes two owners.
 func (n *Node) refuse(r *router, d doubt, e Received) {
 	r.counters.Dropped.count(d.DropReason)
 	r.refusal = &Refusal{At: n.now, Reason: d.DropReason, Addr: e.Src, Text: d.text}
-	if r.counters.Dropped[d.DropReason] == 1 {
+	if n.due(r.deafTo.tell(d.DropReason, n.now)) {
 		n.out = append(n.out, Refused{Key: r.Key, Reason: d.DropReason, Addr: e.Src, TTL: e.TTL, Text: d.text})
 	}
 }

@@ -125,8 +125,8 @@ type Rival struct {
 	Priority uint8
 }
 
-// Refused reports the first advert that a router refuses for a reason; the
-// others are only counted.
+// Refused reports the first advert that a router refuses for a reason, or the
+// first since a minute; the others are only counted.
 type Refused struct {
 	Key    Key
 	Reason DropReason

@@ -182,7 +182,7 @@ func TestLabHandOver(t *testing.T) {
 
 // TestLabSurrender: the worker gives up for an elector that has died.
 func TestLabSurrender(t *testing.T) {
-	for _, c := range cells {
+	for _, c := range append([]cell{{family: vrrp.IPv4, version: vrrp.VRRPv2, auth: vrrp.AuthAH}}, cells...) {
 		t.Run(c.String(), func(t *testing.T) {
 			p := newPair(t, c)
 			p.keepalived(100, "")

@@ -53,6 +53,7 @@ type router struct {
 	counters          Counters
 	memory            memory   // of authenticated adverts
 	refusal           *Refusal // the last one; nil when there was none
+	deafTo            refusals
 }
 
 // Peer is another node as its last advert showed it.

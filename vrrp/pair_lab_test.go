@@ -38,7 +38,7 @@ type cell struct {
 	unicast  bool
 	version  vrrp.Version
 	checksum vrrp.Checksum
-	auth     vrrp.AuthType // AuthPassword or AuthAH
+	auth     vrrp.AuthType
 }
 
 // password is that of cells with authentication. keepalived fills it up with
@@ -53,12 +53,18 @@ func (c cell) String() string {
 		text += " version 2"
 	}
 	if c.checksum == vrrp.MessageOnly {
-		text += " message-only checksum"
+		text += " message-only"
 	}
 	if c.auth != vrrp.AuthNone {
 		text += " " + c.auth.String()
 	}
 	return text
+}
+
+// unusual says that tcpdump does not know what the checksum covers, whoever
+// sends it: it sums the pseudo-header, and what follows the advert.
+func (c cell) unusual() bool {
+	return c.checksum == vrrp.MessageOnly || c.family == vrrp.IPv4 && c.auth == vrrp.AuthHMAC
 }
 
 // interval is the shortest that the version has, if that is longer than what
@@ -92,8 +98,11 @@ func (c cell) router(priority uint8) vrrp.Router {
 		Addresses: []netip.Prefix{c.vip()}, Priority: vrrp.Priority{Base: priority}, AdvertInterval: c.interval(),
 		Version: c.version, Checksum: c.checksum,
 	}
-	if c.auth != vrrp.AuthNone {
+	switch c.auth {
+	case vrrp.AuthPassword, vrrp.AuthAH:
 		r.Auth = vrrp.Auth{Type: c.auth, Keys: []vrrp.AuthKey{{Secret: vrrp.NewSecret([]byte(password))}}}
+	case vrrp.AuthHMAC:
+		r.Auth = hmacKeys(1)
 	}
 	if c.unicast {
 		r.Unicast = []netip.Addr{c.node(2)}
@@ -332,6 +341,9 @@ func (p *pair) clean(e *vrrp.Engine) {
 	}
 	for name, o := range map[string]*output{"tcpdump": p.wire, "keepalived": p.log} {
 		for line := range strings.Lines(o.String()) {
+			if p.unusual() && strings.Contains(line, "bad vrrp cksum") {
+				continue
+			}
 			if faults.MatchString(line) {
 				p.Errorf("%s: %s", name, line)
 			}

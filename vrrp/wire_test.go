@@ -94,7 +94,7 @@ func stateOf(n *Node) []string {
 	var list []string
 	for _, r := range n.routers {
 		c := *r
-		c.counters, c.refusal = Counters{}, nil
+		c.counters, c.refusal, c.deafTo = Counters{}, nil, nil
 		list = append(list, fmt.Sprintf("%+v", c))
 	}
 	return list
@@ -139,6 +139,65 @@ func TestRefusesOtherAuthentication(t *testing.T) {
 	e := Received{Interface: "eth0", Src: peer, Dst: group4, TTL: 255, Packet: a.encode(peer, group4)}
 	if got := newListener(t, r).receives(e); got != DropAuthType {
 		t.Errorf("want %v, got %v", DropAuthType, got)
+	}
+}
+
+// The first refusal of a kind is told of, and the next one after a quiet minute.
+func TestTellsOfRefusals(t *testing.T) {
+	two := plainRouter()
+	two.Version = VRRPv2
+	l := newListener(t, two)
+	e := advertOf(plainRouter(), peer, l.now)
+	for i, step := range []struct {
+		after time.Duration
+		told  bool
+	}{{0, true}, {time.Second, false}, {59 * time.Second, false}, {59 * time.Second, false}, {time.Minute, true}, {time.Second, false}} {
+		l.now = l.now.Add(step.after)
+		told := false
+		for _, a := range l.node.Step(e, l.now) {
+			r, ok := a.(Refused)
+			told = told || ok
+			if ok && (r.Reason != DropVersion || r.Addr != peer || r.Text == "") {
+				t.Errorf("told %+v", r)
+			}
+		}
+		if told != step.told {
+			t.Errorf("advert %d: told %v", i, told)
+		}
+	}
+	if got := l.status().Counters.Dropped[DropVersion]; got != 6 {
+		t.Errorf("want 6 counted, got %d", got)
+	}
+}
+
+// What authentication adds counts for what fits.
+func TestFittingWithAuthentication(t *testing.T) {
+	for _, r := range fuzzedRouters() {
+		r.Addresses = nil
+		for i := range 255 {
+			a := netip.AddrFrom16([16]byte{0xfd, 15: byte(i)})
+			if r.Family == IPv4 {
+				a = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+			}
+			r.Addresses = append(r.Addresses, netip.PrefixFrom(a, a.BitLen()))
+		}
+		src := peer
+		if r.Family == IPv6 {
+			src = netip.MustParseAddr("fe80::2")
+		}
+		for _, mtu := range []int{0, 1500, 576} {
+			s := Send{Src: src, Dst: group(r.Family), Packet: r.advert(100, mtu).encode(src, group(r.Family))}
+			own := &router{Router: r}
+			n := NewNode()
+			n.now = time.Unix(1_750_000_000, 0)
+			room := 1280
+			if mtu != 0 {
+				room = min(room, mtu)
+			}
+			if got := len(n.sign(own, []Send{s})[0].Packet); got > room-headerIPv6 {
+				t.Errorf("%v %v, MTU %d: %d bytes", r.Auth.Type, r.Family, mtu, got)
+			}
+		}
 	}
 }
 

@@ -158,7 +158,7 @@ func (w *world) send(m *member, s Send) {
 			continue
 		}
 		w.inFlight = append(w.inFlight, flight{w.now.Add(w.delay()), to, Received{
-			Interface: "eth0", Src: s.Src, Dst: s.Dst, TTL: 255, Packet: slices.Clone(s.Packet),
+			Interface: "eth0", Src: s.Src, Dst: s.Dst, TTL: 255, AH: s.AH, ID: s.ID, Packet: slices.Clone(s.Packet),
 		}})
 	}
 	slices.SortStableFunc(w.inFlight, func(a, b flight) int { return a.at.Compare(b.at) })
