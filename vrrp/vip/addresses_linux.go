@@ -161,6 +161,7 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 		add, lasting = a.kernel.addBehind, a.kernel.lastingBehind
 	}
 	var errs []error
+	var fresh []netip.Prefix
 	changed := false
 	for _, addr := range addrs {
 		p := place{iface, addr}
@@ -168,6 +169,9 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("adding %s to %s: %w", addr, iface, err))
 			continue
+		}
+		if !existed {
+			fresh = append(fresh, addr)
 		}
 		a.mu.Lock()
 		ours := a.ledger.claims[p] == placed
@@ -183,6 +187,7 @@ func (a *Addresses) Add(iface string, addrs []netip.Prefix) error {
 			a.log.Warn("address was changed by others", "iface", iface, "vip", addr, "adopted", existed)
 		}
 	}
+	a.kernel.await(fresh)
 	if changed {
 		errs = append(errs, a.publish())
 	}

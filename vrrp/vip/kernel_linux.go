@@ -158,6 +158,29 @@ func (k *kernel) add(link netlink.Link, p netip.Prefix) (existed bool, err error
 	return false, err
 }
 
+// awaitLimit bounds the wait for the kernel, which the engine's timers suffer.
+const awaitLimit = 5 * time.Millisecond
+
+// await waits until the kernel delivers what is sent to addresses that were
+// just added. IPv4 addresses it delivers to at once. For IPv6 it makes the
+// local route later, from a work queue (net/ipv6/addrconf.c, addrconf_dad_work,
+// even without duplicate address detection), and until then drops what a
+// client that has heard the announcement sends.
+func (k *kernel) await(addrs []netip.Prefix) {
+	limit := time.Now().Add(awaitLimit)
+	for _, p := range addrs {
+		for p.Addr().Is6() && !k.delivers(p.Addr()) && time.Now().Before(limit) {
+			time.Sleep(20 * time.Microsecond)
+		}
+	}
+}
+
+// delivers says whether packets for an address reach this node's own sockets.
+func (k *kernel) delivers(a netip.Addr) bool {
+	routes, err := k.links.RouteGet(a.AsSlice())
+	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
+}
+
 // lasting makes an address of ours that is on a link stay for ever, or for
 // life if that is not 0.
 func (k *kernel) lasting(link netlink.Link, p netip.Prefix, life time.Duration) error {

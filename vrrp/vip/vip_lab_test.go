@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"harmony/bench/lab"
 	"harmony/vrrp/vip"
@@ -112,6 +114,35 @@ func TestLabAddRemove(t *testing.T) {
 	}
 	if got := node.Run(t, "ip", "-6", "route", "show", "fd00::/64"); !strings.Contains(got, "fd00::/64 dev eth0") {
 		t.Errorf("the node's own route went with the address: %q", got)
+	}
+}
+
+// TestLabAddedAddressesAreServed: whoever hears the announcement that follows
+// may send at once.
+func TestLabAddedAddressesAreServed(t *testing.T) {
+	lab.Require(t, "root")
+	node := lab.New(t).Node("a", "10.0.0.1/24", "fd00::1/64")
+	a := open(t, node, filepath.Join(t.TempDir(), "addresses.json"), nil)
+	vips := prefixes("10.0.0.100/24", "fd00::100/64", "2001:db8::1/128")
+	must(t, a.Sweep(nil), a.Prepare(map[string][]netip.Prefix{"eth0": vips}))
+	missed := map[netip.Addr]int{}
+	for range 50 {
+		must(t, a.Add("eth0", vips))
+		for _, v := range vips {
+			must(t, node.Do(func() error {
+				routes, err := netlink.RouteGet(v.Addr().AsSlice())
+				if err != nil || routes[0].Type != unix.RTN_LOCAL {
+					missed[v.Addr()]++
+				}
+				return nil
+			}))
+		}
+		must(t, a.Remove("eth0", vips))
+	}
+	for v, n := range missed {
+		if n > 5 { // the wait is bounded, and the machine may be busy
+			t.Errorf("%s: was not delivered to at once, %d times of 50", v, n)
+		}
 	}
 }
 
