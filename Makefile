@@ -4,8 +4,9 @@ SHELL   := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
-# Where make bench leaves the fate of each event.
-RAW ?= bench/results
+# Where make bench leaves the fate of each event, and flags for it.
+RAW   ?= bench/results
+BENCH ?=
 ROOT    := $(if $(filter 0,$(shell id -u)),,sudo)
 TOOL    := go tool -modfile=tools/go.mod
 
@@ -78,11 +79,11 @@ lab: bin/vm ## Open a shell where IPVS is (the virtual machine if need be); CMD=
 	@$(VM) $${CMD:+sh -c "$$CMD"}
 export CMD
 
-bench: bin/harmony bin/vm ## Measure beside the peers, and print a table
+bench: bin/harmony bin/vm ## Measure beside the peers, and print a table (BENCH='-n 3 -adverts 100ms': less of it)
 	tools/deps test
 	mkdir -p $(RAW)
 	$(STATIC) -o bin/bench ./bench/failover
-	$(ROOT) bin/bench -raw $(RAW)
+	$(ROOT) bin/bench -raw $(RAW) $(BENCH)
 
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants

@@ -8,8 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -24,9 +22,22 @@ const (
 	backupPriority = 150
 	vrid           = 51
 	echoPort       = 9
+
+	// askEvery is the observer's pace; a node that has not answered askGap
+	// after its last answer is silent.
+	askEvery = 2 * time.Millisecond
+	askGap   = 8 * time.Millisecond
+
+	probeEvery   = time.Millisecond
+	probeTimeout = 500 * time.Millisecond
+	// settle is how long an event is watched after it has had its effect.
+	settle = 700 * time.Millisecond
 )
 
-var vip = netip.MustParseAddr("10.91.0.100")
+var (
+	vip4 = netip.MustParseAddr("10.91.0.100")
+	vip6 = netip.MustParseAddr("fd91::100")
+)
 
 // peer is an implementation of VRRP that can be started on a node.
 type peer interface {
@@ -35,22 +46,26 @@ type peer interface {
 	command(nd *lab.Node, folder, node string, priority int) (*exec.Cmd, error)
 }
 
-// pair is two nodes of one peer and a client on a switch of their own.
+// pair is two nodes, a client and an observer on a switch of their own.
 type pair struct {
-	peer   peer
+	name   string
+	onA    peer
+	onB    peer
 	advert time.Duration
 	folder string
 	sw     *lab.Switch
 	a, b   *lab.Node
+	client *lab.Node
+	watch  *lab.Node
 	procA  *exec.Cmd
 	procB  *exec.Cmd
 	endA   chan struct{} // closed when procA has ended
-	load   *probe.Load
+	groups []string      // control groups to remove
 }
 
-func newPair(ctx context.Context, p peer, advert time.Duration) (_ *pair, err error) {
-	pr := &pair{peer: p, advert: advert}
-	if pr.folder, err = os.MkdirTemp(lab.Scratch, p.name()); err != nil {
+func newPair(ctx context.Context, name string, onA, onB peer, advert time.Duration) (_ *pair, err error) {
+	pr := &pair{name: name, onA: onA, onB: onB, advert: advert}
+	if pr.folder, err = os.MkdirTemp(lab.Scratch, name); err != nil {
 		return nil, err
 	}
 	if pr.sw, err = lab.Open(); err != nil {
@@ -61,42 +76,45 @@ func newPair(ctx context.Context, p peer, advert time.Duration) (_ *pair, err er
 			err = errors.Join(err, pr.sw.Close())
 		}
 	}()
-	client, err := pr.sw.Attach(ctx, p.name()[:1]+"-client", "10.91.0.9/24")
-	if err != nil {
-		return nil, err
-	}
-	if pr.a, err = pr.sw.Attach(ctx, p.name()[:1]+"-A", "10.91.0.1/24"); err != nil {
-		return nil, err
-	}
-	if pr.b, err = pr.sw.Attach(ctx, p.name()[:1]+"-B", "10.91.0.2/24"); err != nil {
-		return nil, err
-	}
-	target := netip.AddrPortFrom(vip, echoPort).String()
-	for _, nd := range []*lab.Node{pr.a, pr.b} {
-		if _, err := probe.Serve(ctx, nd, probe.Spec{Role: "echo", Name: nd.Name(), Target: target}); err != nil {
+	prefix := name[:1] + advert.String()
+	for i, at := range []struct {
+		node **lab.Node
+		name string
+	}{{&pr.client, "client"}, {&pr.watch, "watch"}, {&pr.a, "A"}, {&pr.b, "B"}} {
+		n := []int{9, 8, 1, 2}[i]
+		if *at.node, err = pr.sw.Attach(ctx, prefix+at.name, fmt.Sprintf("10.91.0.%d/24", n), fmt.Sprintf("fd91::%d/64", n)); err != nil {
 			return nil, err
 		}
 	}
-	if err := pr.startA(ctx); err != nil {
+	for _, nd := range []*lab.Node{pr.a, pr.b} {
+		for _, vip := range []netip.Addr{vip4, vip6} {
+			spec := probe.Spec{Role: "echo", Name: nd.Name(), Target: netip.AddrPortFrom(vip, echoPort).String()}
+			if _, err := probe.Serve(ctx, nd, spec); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := pr.startA(); err != nil {
 		return nil, err
 	}
-	if pr.procB, err = pr.start(ctx, pr.b, "B", backupPriority); err != nil {
+	if pr.procB, err = pr.start(pr.b, pr.onB, "B", backupPriority); err != nil {
 		return nil, err
 	}
 	go func() { _ = pr.procB.Wait() }() // ends with the switch
-	pr.load, err = probe.Start(ctx, client, probe.Spec{Role: "udp", Target: target, Interval: time.Millisecond, Timeout: time.Second})
-	return pr, err
+	return pr, nil
 }
 
 func (p *pair) close() {
-	p.load.Stop()
+	for _, g := range p.groups {
+		_ = os.Remove(g) // an empty one that stays harms nobody
+	}
 	if err := p.sw.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, "failover:", err)
 	}
 }
 
-func (p *pair) startA(ctx context.Context) (err error) {
-	if p.procA, err = p.start(ctx, p.a, "A", ownerPriority); err != nil {
+func (p *pair) startA() (err error) {
+	if p.procA, err = p.start(p.a, p.onA, "A", ownerPriority); err != nil {
 		return err
 	}
 	cmd, end := p.procA, make(chan struct{})
@@ -108,12 +126,12 @@ func (p *pair) startA(ctx context.Context) (err error) {
 	return nil
 }
 
-func (p *pair) start(_ context.Context, nd *lab.Node, name string, priority int) (*exec.Cmd, error) {
+func (p *pair) start(nd *lab.Node, with peer, name string, priority int) (*exec.Cmd, error) {
 	folder := filepath.Join(p.folder, name)
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return nil, err
 	}
-	cmd, err := p.peer.command(nd, folder, name, priority)
+	cmd, err := with.command(nd, folder, name, priority)
 	if err != nil {
 		return nil, err
 	}
@@ -126,33 +144,55 @@ func (p *pair) start(_ context.Context, nd *lab.Node, name string, priority int)
 	return cmd, nd.Start(cmd)
 }
 
-// measure lets one event happen to the owner and returns what the client saw.
-func (p *pair) measure(ctx context.Context, event string) (sample, error) {
-	if err := p.until(ctx, "A owns the address alone", func() bool { return holds(p.a) && !holds(p.b) }); err != nil {
-		return sample{}, err
+// measure lets one event happen to the owner, and then makes the owner whole
+// again, so that it returns; it returns what was seen of both.
+func (p *pair) measure(ctx context.Context, event string) ([]sample, error) {
+	if err := p.until(ctx, "A owns the addresses alone", p.aOwns); err != nil {
+		return nil, err
 	}
-	if err := pause(ctx, 500*time.Millisecond+phase(p.advert)); err != nil {
-		return sample{}, err
+	eyes, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer eyes.close()
+	if err := pause(ctx, settle+phase(p.advert)); err != nil {
+		return nil, err
 	}
 	from := time.Now()
 	if err := p.strike(event); err != nil {
-		return sample{}, err
+		return nil, err
 	}
-	if err := p.until(ctx, "B has taken over", func() bool { return holds(p.b) }); err != nil {
-		return sample{}, err
+	if err := p.until(ctx, "B has taken over", p.tookOver(event, from)); err != nil {
+		return nil, err
 	}
-	if err := pause(ctx, 700*time.Millisecond); err != nil {
-		return sample{}, err
+	if err := pause(ctx, settle); err != nil {
+		return nil, err
+	}
+	back := time.Now()
+	if err := p.restore(ctx, event); err != nil {
+		return nil, err
+	}
+	if err := p.until(ctx, "A has returned", p.aOwns); err != nil {
+		return nil, err
+	}
+	if err := pause(ctx, settle); err != nil {
+		return nil, err
 	}
 	to := time.Now()
-	if err := p.restore(ctx, event); err != nil {
-		return sample{}, err
+	if err := pause(ctx, probeTimeout+100*time.Millisecond); err != nil { // the lost are known
+		return nil, err
 	}
-	if err := pause(ctx, time.Until(to.Add(1300*time.Millisecond))); err != nil { // the lost are known
-		return sample{}, err
+	return []sample{eyes.sample(p, event, from, back), eyes.sample(p, "return after "+event, back, to)}, nil
+}
+
+func (p *pair) aOwns() bool { return holds(p.a) && !holds(p.b) }
+
+// tookOver says whether an event has had its effect. A process that is killed
+// alone may be replaced before anybody takes over.
+func (p *pair) tookOver(event string, at time.Time) func() bool {
+	return func() bool {
+		return holds(p.b) || event == "kill-one" && time.Since(at) > 2*time.Second+5*p.advert
 	}
-	w := p.load.Window("udp", from, to)
-	return sample{Peer: p.peer.name(), Event: event, Advert: p.advert, Sent: w.Sent, Lost: w.Lost, Dark: w.Dark}, nil
 }
 
 func (p *pair) strike(event string) error {
@@ -161,45 +201,24 @@ func (p *pair) strike(event string) error {
 		return p.procA.Process.Signal(syscall.SIGTERM)
 	case "cut":
 		return p.a.Cut()
-	case "kill":
-		return p.killA()
+	case "kill-one":
+		return p.killOne()
+	case "kill-all":
+		return p.killAll()
+	case "kill-cgroup":
+		return p.killCgroup()
 	}
 	return fmt.Errorf("unknown event %q", event)
 }
 
-// killA kills the process and its children at the same moment: they are the
-// process group that the lab has made, and those that left it.
-func (p *pair) killA() error {
-	pid := p.procA.Process.Pid
-	for _, child := range children(pid) {
-		if err := syscall.Kill(child, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+func (p *pair) restore(ctx context.Context, event string) error {
+	switch event {
+	case "cut":
+		return p.a.Heal()
+	case "kill-one":
+		if err := p.killAll(); err != nil { // what is left of it, or has come again
 			return err
 		}
-	}
-	return syscall.Kill(pid, syscall.SIGKILL)
-}
-
-// children are the processes that any thread of pid has started.
-func children(pid int) (pids []int) {
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			continue
-		}
-		_, rest, _ := strings.Cut(string(data), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) > 1 && fields[1] == strconv.Itoa(pid) {
-			n, _ := strconv.Atoi(strings.Split(path, "/")[2])
-			pids = append(pids, n)
-		}
-	}
-	return pids
-}
-
-func (p *pair) restore(ctx context.Context, event string) error {
-	if event == "cut" {
-		return p.a.Heal()
 	}
 	select {
 	case <-p.endA:
@@ -208,14 +227,14 @@ func (p *pair) restore(ctx context.Context, event string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return p.startA(ctx)
+	return p.startA()
 }
 
 func (p *pair) until(ctx context.Context, what string, ok func() bool) error {
 	deadline := time.Now().Add(30*time.Second + 20*p.advert)
 	for !ok() {
 		if time.Now().After(deadline) {
-			return fmt.Errorf("not in time: %s (A holds it: %v, B holds it: %v)", what, holds(p.a), holds(p.b))
+			return fmt.Errorf("not in time: %s (A holds them: %v, B holds them: %v)", what, holds(p.a), holds(p.b))
 		}
 		if err := pause(ctx, 5*time.Millisecond); err != nil {
 			return err
@@ -224,17 +243,21 @@ func (p *pair) until(ctx context.Context, what string, ok func() bool) error {
 	return nil
 }
 
-// holds asks the kernel of a node whether it has the address.
-func holds(nd *lab.Node) (has bool) {
+// holds asks the kernel of a node whether it has both addresses; a node that
+// has one of them holds neither.
+func holds(nd *lab.Node) bool {
+	found := 0
 	_ = nd.Do(func() error { // an unreadable node holds nothing
-		addrs, err := netlink.AddrList(nil, netlink.FAMILY_V4)
+		addrs, err := netlink.AddrList(nil, netlink.FAMILY_ALL)
 		for _, a := range addrs {
 			ip, _ := netip.AddrFromSlice(a.IP)
-			has = has || ip.Unmap() == vip
+			if ip = ip.Unmap(); ip == vip4 || ip == vip6 {
+				found++
+			}
 		}
 		return err
 	})
-	return has
+	return found == 2
 }
 
 func pause(ctx context.Context, d time.Duration) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -38,10 +39,10 @@ metadata: {name: bench}
 spec:
   vrid: %d
   interface: eth0
-  addresses: [%s/24]
+  addresses: [%s/24, %s/64]
   priority: %d
   advertInterval: %s
-`, vrid, vip, priority, h.advert)
+`, vrid, vip4, vip6, priority, h.advert)
 	if err := os.WriteFile(filepath.Join(objects, "router.yaml"), []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -51,8 +52,6 @@ spec:
 
 // keepalived runs Debian's keepalived, its VRRP part only.
 type keepalived struct{ advert time.Duration }
-
-func newKeepalived(advert time.Duration) peer { return keepalived{advert} }
 
 func (keepalived) name() string { return "keepalived" }
 
@@ -71,20 +70,25 @@ func (k keepalived) command(nd *lab.Node, folder, node string, priority int) (*e
 		"-p", pids[0], "-r", pids[1]), nil
 }
 
+// keepalivedConfig has an instance for each family; else it is the same.
 func keepalivedConfig(node string, priority int, advert time.Duration) string {
-	return fmt.Sprintf(`global_defs {
-    router_id %s
-    vrrp_version 3
-}
-vrrp_instance bench {
+	text := fmt.Sprintf("global_defs {\n    router_id %s\n    vrrp_version 3\n}\n", node)
+	for _, vip := range []netip.Prefix{netip.PrefixFrom(vip4, 24), netip.PrefixFrom(vip6, 64)} {
+		family := "4"
+		if vip.Addr().Is6() {
+			family = "6"
+		}
+		text += fmt.Sprintf(`vrrp_instance bench%s {
     state BACKUP
     interface eth0
     virtual_router_id %d
     priority %d
     advert_int %g
     virtual_ipaddress {
-        %s/24
+        %s
     }
 }
-`, node, vrid, priority, advert.Seconds(), vip)
+`, family, vrid, priority, advert.Seconds(), vip)
+	}
+	return text
 }

@@ -24,7 +24,7 @@ type rest struct {
 
 // rest watches both nodes of a pair.
 func (p *pair) rest(ctx context.Context) ([]rest, error) {
-	if err := p.until(ctx, "A owns the address alone", func() bool { return holds(p.a) && !holds(p.b) }); err != nil {
+	if err := p.until(ctx, "A owns the addresses alone", p.aOwns); err != nil {
 		return nil, err
 	}
 	pids := map[string][]int{"owner": family(p.procA.Process.Pid), "backup": family(p.procB.Process.Pid)}
@@ -39,7 +39,7 @@ func (p *pair) rest(ctx context.Context) ([]rest, error) {
 	var out []rest
 	for _, role := range []string{"owner", "backup"} {
 		used := cpuTime(pids[role]) - before[role]
-		out = append(out, rest{p.peer.name(), role, p.advert, float64(used) / float64(time.Since(start)), rss(pids[role])})
+		out = append(out, rest{p.name, role, p.advert, float64(used) / float64(time.Since(start)), rss(pids[role])})
 	}
 	return out, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,11 +21,12 @@ import (
 
 // Spec says what a probe process does.
 type Spec struct {
-	// Role is "udp", "http" or "tcp" for a client; "echo" for a UDP responder
+	// Role is "udp", "icmp", "http" or "tcp" for a client; "observe" for one
+	// that asks, by ARP or ND, who has the address; "echo" for a UDP responder
 	// that may bind an address before the node has it; "backend" for an HTTP
 	// and TCP server that says its Name.
 	Role     string
-	Target   string        // IP:port to probe, or to serve
+	Target   string        // IP:port to probe, or to serve; icmp, observe: IP
 	URL      string        // http: the URL; connections go to Target whatever its host
 	Interval time.Duration // between requests of one client
 	Timeout  time.Duration // after which a request is lost
@@ -37,8 +37,10 @@ type Spec struct {
 
 func (s Spec) run(ctx context.Context) error {
 	switch s.Role {
-	case "udp":
-		return s.udp()
+	case "udp", "icmp":
+		return s.pings()
+	case "observe":
+		return s.observe()
 	case "http", "tcp":
 		return s.clients(ctx)
 	case "echo":
@@ -67,67 +69,6 @@ func (p *printer) flush() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	_ = p.w.Flush()
-}
-
-// udp sends a numbered datagram every Interval and reports each as answered or,
-// after Timeout, as lost.
-func (s Spec) udp() error {
-	conn, err := net.Dial("udp", s.Target)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	p := newPrinter()
-	var mu sync.Mutex // guards sent
-	sent := map[uint64]time.Time{}
-	go func() { // ends with the process
-		buf := make([]byte, 64)
-		for {
-			n, err := conn.Read(buf)
-			now := time.Now()
-			if err != nil || n < 8 {
-				continue // ICMP errors of a dark address
-			}
-			seq := binary.BigEndian.Uint64(buf)
-			mu.Lock()
-			at, known := sent[seq]
-			delete(sent, seq)
-			mu.Unlock()
-			if known {
-				p.print(Result{Kind: "udp", Start: at, Took: now.Sub(at), By: string(buf[8:n])})
-			}
-		}
-	}()
-	var msg [8]byte
-	next := time.Now()
-	for seq := uint64(0); ; seq++ {
-		binary.BigEndian.PutUint64(msg[:], seq)
-		now := time.Now()
-		mu.Lock()
-		sent[seq] = now
-		mu.Unlock()
-		_, _ = conn.Write(msg[:]) // a refused datagram is a lost one
-		if seq%50 == 0 {
-			s.reportLost(p, &mu, sent, now)
-		}
-		next = next.Add(s.Interval)
-		if now.Sub(next) > s.Interval {
-			next = now // do not send a burst after a pause of our own
-		}
-		time.Sleep(time.Until(next))
-	}
-}
-
-func (s Spec) reportLost(p *printer, mu *sync.Mutex, sent map[uint64]time.Time, now time.Time) {
-	mu.Lock()
-	for seq, at := range sent {
-		if now.Sub(at) > s.Timeout {
-			p.print(Result{Kind: "udp", Start: at, Err: "no answer"})
-			delete(sent, seq)
-		}
-	}
-	mu.Unlock()
-	p.flush()
 }
 
 // clients ask side by side, each one connection per request, spread in time.
