@@ -22,7 +22,7 @@ var metrics = struct {
 	owner, priority, sent, received, dropped, transitions, announce, rivals *prometheus.Desc
 	restored                                                                *prometheus.Desc
 	checksums, strays                                                       *prometheus.Desc
-	stalls, hung, silenced, drained, override                               *prometheus.Desc
+	split, stalls, hung, silenced, drained, override                        *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
 	info:         desc("info", "1, labelled with version and node.", "version", "node"),
@@ -42,6 +42,7 @@ var metrics = struct {
 	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
 	restored:     desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
 	rivals:       desc("vrrp_rivals_total", "Times another node claimed what this one owns.", "router", "family"),
+	split:        desc("vrrp_split_brains_total", "Rivals that went on for a down interval: they do not hear this node.", "router", "family"),
 	stalls:       desc("vrrp_stalls_total", "Times this node ran too late to believe in silence or ownership.", "router", "family"),
 	hung:         desc("elector_stalls_total", "Times the watchdog found the elector late."),
 	silenced:     desc("elector_silenced", "1 while the elector is late and its addresses are silenced."),
@@ -102,6 +103,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(metrics.announce, float64(n.Announced), name, family)
 		counter(metrics.restored, float64(n.Restored), name, family)
 		counter(metrics.rivals, float64(n.Rivals), name, family)
+		counter(metrics.split, float64(n.SplitBrains), name, family)
 		counter(metrics.stalls, float64(n.Stalls), name, family)
 		for reason, count := range n.Dropped {
 			counter(metrics.dropped, float64(count), name, family, reason.String())

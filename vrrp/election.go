@@ -150,6 +150,7 @@ func (n *Node) masterHears(r *router, from Peer, interval time.Duration) {
 		n.yield(r, interval, HigherAddress, fmt.Sprintf("%v advertises %d too, and I am %v", from.Addr, from.Priority, r.src))
 	default:
 		n.prompt(r)
+		n.contested(r, from, interval)
 		n.reassert(r, from)
 	}
 }

@@ -38,6 +38,8 @@ type router struct {
 	rivalAt     time.Time // from when on a rival makes us announce again at once
 	repairAt    time.Time // when a rival that came earlier does
 	rivalTellAt time.Time // from when on a rival is told of again
+	contest     Contest   // the last rival
+	split       bool      // and it does not hear us
 	tieFrom     time.Time // since when another owner has our priority, and
 	tieAt       time.Time // when that was heard last; see decides
 	leaveBy     time.Time // Leaving: until when we wait for a new owner

@@ -148,6 +148,10 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 		s.step(m, Halt{Now: true})
 	case "inject": // inject NODE SRC DST VRID PRIORITY TTL
 		s.inject(m, args)
+	case "counters":
+		for _, st := range m.node.Status() {
+			fmt.Fprintf(&s.out, "%10s %s %v: rivals %d, split %d\n", s.clock(), m.name, st.Router.Key, st.Counters.Rivals, st.Counters.SplitBrains)
+		}
 	case "status":
 		for _, st := range m.node.Status() {
 			fmt.Fprintf(&s.out, "%10s %s %v: %s; owner %v (%d)\n", s.clock(), m.name, st.Router.Key, st.Why, st.Owner.Addr, st.Owner.Priority)

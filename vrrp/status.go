@@ -24,10 +24,11 @@ type Counters struct {
 	Received    uint64 `json:"received"` // accepted adverts
 	Dropped     Drops  `json:"dropped,omitempty"`
 	Transitions uint64 `json:"transitions"`
-	Announced   uint64 `json:"announced"` // gratuitous ARP requests and unsolicited NAs
-	Restored    uint64 `json:"restored"`  // addresses that others had removed
-	Rivals      uint64 `json:"rivals"`    // times another node claimed what we own; counted at most every 5 s
-	Stalls      uint64 `json:"stalls"`    // times this node ran so late that silence, or ownership, proved nothing
+	Announced   uint64 `json:"announced"`   // gratuitous ARP requests and unsolicited NAs
+	Restored    uint64 `json:"restored"`    // addresses that others had removed
+	Rivals      uint64 `json:"rivals"`      // times another node claimed what we own; counted at most every 5 s
+	SplitBrains uint64 `json:"splitBrains"` // of these, those that went on for a down interval: the other does not hear us
+	Stalls      uint64 `json:"stalls"`      // times this node ran so late that silence, or ownership, proved nothing
 
 	Checksums Checksums `json:"checksums,omitempty"` // of Received, where the version leaves a choice
 }
@@ -43,6 +44,7 @@ type RouterStatus struct {
 	Source   string    `json:"source,omitempty"`
 	Problem  string    `json:"problem,omitempty"` // the last thing that did not work; empty when it did since
 	Refused  *Refusal  `json:"refused,omitempty"` // the last advert that was not listened to
+	Rival    *Contest  `json:"rival,omitempty"`   // the last node that advertised what we own
 	Counters Counters  `json:"counters"`
 }
 
@@ -52,7 +54,7 @@ func (n *Node) Status() []RouterStatus {
 	for i, r := range n.routers {
 		list[i] = RouterStatus{
 			Router: r.Router.Clone(), State: r.state, Since: r.since, Cause: r.cause,
-			Why: n.why(r), Owner: r.owner(), Counters: r.counters.clone(), Refused: r.refusal,
+			Why: n.why(r), Owner: r.owner(), Counters: r.counters.clone(), Refused: r.refusal, Rival: r.lastContest(),
 		}
 		list[i].Router.Priority = r.prio
 		list[i].Router.Priority.Terms = slices.Clone(r.prio.Terms)
@@ -118,7 +120,7 @@ func (n *Node) why(r *router) string {
 	if r.refusal != nil && n.now.Sub(r.refusal.At) <= r.downInterval() { // it still happens
 		text += "; " + r.refusal.String()
 	}
-	return r.state.String() + ": " + text
+	return r.state.String() + ": " + text + n.splitText(r)
 }
 
 // patience says why a backup does not take over from a lower priority.
