@@ -41,7 +41,7 @@ func (n *Node) reconfigure(r *router, w Router) {
 			n.becomeBackup(r, Startup, "wanted again while leaving")
 		}
 	}
-	if r.VRID != w.VRID || r.Interface != w.Interface || r.Device != w.Device {
+	if r.wireKey() != wireKeyOf(w) || r.Device != w.Device {
 		n.restart(r, w)
 		return
 	}
@@ -196,5 +196,5 @@ func group(f Family) netip.Addr {
 // Router makes a valid advert.
 func (n *Node) packet(r *router, dst netip.Addr, priority uint8) Send {
 	a := r.advert(priority, n.links[r.Interface].MTU)
-	return Send{Key: r.Key, Interface: r.Interface, Src: r.src, Dst: dst, Priority: priority, Packet: a.encode(r.src, dst)}
+	return Send{Key: r.Key, Gossip: r.Gossip, Interface: r.Interface, Src: r.src, Dst: dst, Priority: priority, Packet: a.encode(r.src, dst)}
 }

@@ -46,7 +46,7 @@ func (n *Node) reconsider(r *router) {
 	case fault == NoCause && r.state == Fault:
 		n.start(r, recovery(r.fault))
 	case fault == NoCause || r.state == Fault:
-	case fault == LinkDown || fault == NoSource || r.state == Backup:
+	case fault == LinkDown || fault == NoSource || fault == NoGossip || r.state == Backup:
 		n.becomeFault(r, fault, text)
 	case r.state == Master: // it still can hand over
 		n.becomeLeaving(r, fault)
@@ -60,6 +60,8 @@ func recovery(fault Cause) Cause {
 		return TrackerUp
 	case SyncGroup:
 		return SyncGroup
+	case NoGossip:
+		return Startup
 	}
 	return LinkUp
 }
@@ -84,6 +86,8 @@ func (n *Node) ownFault(r *router) (Cause, string) {
 		return LinkDown, r.Interface + " is absent or down"
 	case !r.src.IsValid():
 		return NoSource, fmt.Sprintf("%s has no %v address to send from", r.Interface, r.Family)
+	case r.Gossip != 0 && n.links[r.Interface].Gossip != "":
+		return NoGossip, n.links[r.Interface].Gossip
 	case r.Fault != "":
 		return TrackerDown, r.Fault
 	}

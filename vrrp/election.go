@@ -21,7 +21,7 @@ func (n *Node) receive(e Received) {
 	reason := err.(DropReason)
 	var routers []*router
 	if len(packet) > 1 { // if the VRID is not what was wrong, it tells whom it concerns
-		routers = n.wire[wireKey{e.Interface, familyOf(e.Src), packet[1]}]
+		routers = n.wire[wireKey{e.Interface, familyOf(e.Src), packet[1], e.Gossip}]
 	}
 	if len(routers) == 0 {
 		n.strays.count(reason)
@@ -32,7 +32,7 @@ func (n *Node) receive(e Received) {
 }
 
 func (n *Node) hear(e Received, a Advert) {
-	routers := n.wire[wireKey{e.Interface, familyOf(e.Src), a.VRID}]
+	routers := n.wire[wireKey{e.Interface, familyOf(e.Src), a.VRID, e.Gossip}]
 	if len(routers) == 0 {
 		n.strays.count(DropVRID)
 	}
@@ -43,7 +43,7 @@ func (n *Node) hear(e Received, a Advert) {
 		}
 		r.counters.Received++
 		r.counters.Checksums.count(a, r.Family)
-		from := Peer{Addr: e.Src, Priority: a.Priority}
+		from := Peer{Addr: e.Src, Priority: a.Priority, Name: e.Node}
 		switch r.state {
 		case Backup:
 			n.backupHears(r, from, a.Interval)
@@ -145,9 +145,9 @@ func (n *Node) masterHears(r *router, from Peer, interval time.Duration) {
 	case from.Priority == 0:
 		n.prompt(r)
 	case from.Priority > own:
-		n.yield(r, interval, HigherPriority, fmt.Sprintf("%v advertises %d; I have %s", from.Addr, from.Priority, r.prio.text()))
+		n.yield(r, interval, HigherPriority, fmt.Sprintf("%v advertises %d; I have %s", from, from.Priority, r.prio.text()))
 	case from.Priority == own && from.Addr.Compare(r.src) > 0 && n.decides(r):
-		n.yield(r, interval, HigherAddress, fmt.Sprintf("%v advertises %d too, and I am %v", from.Addr, from.Priority, r.src))
+		n.yield(r, interval, HigherAddress, fmt.Sprintf("%v advertises %d too, and I am %v", from, from.Priority, r.src))
 	default:
 		n.prompt(r)
 		n.contested(r, from, interval)
@@ -181,7 +181,7 @@ func (n *Node) reassert(r *router, rival Peer) {
 	if n.due(r.rivalTellAt) {
 		r.rivalTellAt = n.now.Add(rivalTellSpacing)
 		r.counters.Rivals++
-		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority})
+		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority, Node: rival.Name})
 	}
 	if !n.due(r.rivalAt) {
 		r.repairAt = r.rivalAt
@@ -209,13 +209,13 @@ func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
 	}
 	r.peer = from
 	if fault, text := n.fault(r); fault != NoCause && r.retired == NoCause {
-		n.change(r, Fault, fault, fmt.Sprintf("%s; %v has taken over with %d", text, from.Addr, from.Priority))
+		n.change(r, Fault, fault, fmt.Sprintf("%s; %v has taken over with %d", text, from, from.Priority))
 		r.fault = fault
 		n.silence(r)
 		return
 	}
 	if r.retired == NoCause {
-		n.becomeBackup(r, PeerTookOver, fmt.Sprintf("%v has taken over with %d; I have %s", from.Addr, from.Priority, r.prio.text()))
+		n.becomeBackup(r, PeerTookOver, fmt.Sprintf("%v has taken over with %d; I have %s", from, from.Priority, r.prio.text()))
 		r.masterInterval = interval
 		return
 	}

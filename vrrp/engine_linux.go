@@ -18,6 +18,8 @@ import (
 type Options struct {
 	Log      *slog.Logger // required
 	Actuator Actuator     // required; called on the engine's goroutine only
+	// Carrier, if set, carries the adverts of routers with Gossip.
+	Carrier Carrier
 	// Observe, if set, is told of every transition, in order, on the engine's
 	// goroutine: it must neither block nor call the Engine.
 	Observe func(Transition)
@@ -218,6 +220,9 @@ func Surrender(routers []Router, act Actuator, log *slog.Logger) error {
 
 // surrender sends priority 0 for one router.
 func surrender(w *links, r Router, all []Router) error {
+	if r.Gossip != 0 {
+		return nil // the peers hear our silence
+	}
 	link, index, err := w.read(r.Interface)
 	if err != nil {
 		return err

@@ -22,6 +22,9 @@ type Link struct {
 	// both families, in the kernel's order, ours included.
 	Addresses []netip.Prefix
 	MTU       int // in bytes; 0 when it is not known
+	// Gossip says why routers with Router.Gossip may not hear their peers
+	// here, if they may not.
+	Gossip string
 }
 
 // Received is a packet of protocol 112, or one of protocol 51 when AH is set.
@@ -32,6 +35,8 @@ type Received struct {
 	AH        bool   // Packet begins with an IP Authentication Header, which
 	ID        uint16 // covers the packet's IPv4 identification
 	Packet    []byte // what follows the IP header; not retained
+	Gossip    uint32 // it came by the Carrier, for the router with that id,
+	Node      string // and from the node of that name
 }
 
 // Tick says that time has passed. All packets that had arrived before it must
@@ -99,6 +104,7 @@ type Send struct {
 	AH        bool   // send it as protocol 51,
 	ID        uint16 // with this IPv4 identification
 	Packet    []byte // what follows the IP header, checksum included; read-only
+	Gossip    uint32 // send it by the Carrier, for the router with that id
 }
 
 // RemoveAddresses takes addresses from an interface. It is never emitted for
@@ -123,6 +129,7 @@ type Rival struct {
 	Key      Key
 	Addr     netip.Addr
 	Priority uint8
+	Node     string // its name, where the transport knows it
 }
 
 // Refused reports the first advert that a router refuses for a reason, or the

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/vishvananda/netns"
@@ -28,6 +29,7 @@ type loop struct {
 	links    *links
 	known    map[string]iface
 	conns    map[connKey]*conn
+	ways     map[string]*way
 	problems map[problemKey]error
 	waiters  []*waiter
 	halting  bool
@@ -36,6 +38,9 @@ type loop struct {
 	commands chan func(*loop)
 	poller   *poller // of wake, links, conns
 	scratch  []byte
+
+	stirredMu sync.Mutex
+	stirred   []string // interfaces whose ways have changed; guarded by stirredMu
 }
 
 type connKey struct {
@@ -110,7 +115,7 @@ func newLoop(o Options, ns netns.NsHandle, wake int, commands chan func(*loop)) 
 	}
 	l := &loop{
 		Options: o, node: NewNode(), links: w, poller: p,
-		known: map[string]iface{}, conns: map[connKey]*conn{}, problems: map[problemKey]error{},
+		known: map[string]iface{}, conns: map[connKey]*conn{}, ways: map[string]*way{}, problems: map[problemKey]error{},
 		wake: wake, commands: commands, scratch: make([]byte, 64<<10),
 	}
 	if err := errors.Join(p.add(wake), p.add(w.fd)); err != nil {
@@ -138,6 +143,7 @@ func (l *loop) close() {
 	for _, c := range l.conns {
 		c.close()
 	}
+	l.closeWays(func(string) bool { return true })
 	l.links.close()
 	l.poller.close()
 }
@@ -159,6 +165,7 @@ func (l *loop) run() error {
 			l.refreshLinks(slices.Collect(maps.Keys(l.known)))
 		}
 		l.runCommands()
+		l.refreshLinks(l.calm())
 		if at, ok := l.node.Deadline(); ok && !time.Now().Before(at) {
 			l.drainConns() // reading links and commands took time
 			l.step(Tick{})
@@ -197,6 +204,7 @@ func (l *loop) runCommands() {
 
 // drainConns hears every packet that has arrived.
 func (l *loop) drainConns() {
+	l.drainWays()
 	for _, c := range l.conns {
 		for range drainLimit {
 			e, err := c.receive()
@@ -239,13 +247,16 @@ func (l *loop) carryOut(a Action) {
 	case Lost:
 		l.Log.Warn("addresses were removed by somebody else; putting them back", "router", a.Key.String(), "iface", a.Interface, "vip", a.Addresses)
 	case Rival:
-		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "priority", a.Priority)
+		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "node", a.Node, "priority", a.Priority)
 	case Refused:
 		l.Log.Warn("advert refused; more of this kind are only counted", "router", a.Key.String(), "reason", a.Reason.String(), "from", a.Addr.String(), "ttl", a.TTL, "why", a.Text)
 	}
 }
 
 func (l *loop) send(s Send) error {
+	if s.Gossip != 0 {
+		return l.sendByWay(s)
+	}
 	c := l.conns[connKey{s.Interface, s.Key.Family, s.AH}]
 	if i, ok := l.node.find(s.Key); ok && l.node.routers[i].speaksVirtually(s.Dst) {
 		// Before its socket is there an advert without virtual MAC must do.
@@ -371,6 +382,9 @@ func (l *loop) configure(wanted []Router) error {
 func (l *loop) used() map[connKey]bool {
 	used := map[connKey]bool{}
 	for _, r := range l.all() {
+		if r.Gossip != 0 {
+			continue // it has a way
+		}
 		for _, iface := range []string{r.Interface, r.Home()} {
 			used[connKey{iface, r.Family, false}] = true
 			if r.Auth.Type == AuthAH {
@@ -399,10 +413,12 @@ func (l *loop) closeUnused() {
 			delete(l.conns, k)
 		}
 	}
+	l.closeWays(func(iface string) bool { return !l.gossips(iface) })
 	for k := range used {
 		watched[k.iface] = true
 	}
-	for _, r := range l.routers {
+	for _, r := range l.all() {
+		watched[r.Interface] = true
 		for _, t := range r.Track {
 			watched[t.Interface] = true
 		}
@@ -419,9 +435,10 @@ func (l *loop) refreshLinks(names []string) {
 			continue
 		}
 		l.reopen(&link, index)
+		l.reopenWay(&link, index)
 		now, before := iface{link, index}, l.known[name]
 		l.known[name] = now
-		if now.Up != before.Up || now.MTU != before.MTU || !slices.Equal(now.Addresses, before.Addresses) || before.Interface == "" {
+		if now.Up != before.Up || now.MTU != before.MTU || now.Gossip != before.Gossip || !slices.Equal(now.Addresses, before.Addresses) || before.Interface == "" {
 			l.step(link)
 		}
 	}

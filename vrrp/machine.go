@@ -62,9 +62,18 @@ type router struct {
 type Peer struct {
 	Addr     netip.Addr `json:"addr"`
 	Priority uint8      `json:"priority"`
+	Name     string     `json:"name,omitempty"` // of the node, where the transport knows it
 }
 
-func (r *router) wireKey() wireKey { return wireKey{r.Interface, r.Family, r.VRID} }
+// String is the node by name and address, as far as they are known.
+func (p Peer) String() string {
+	if p.Name != "" {
+		return fmt.Sprintf("%s (%v)", p.Name, p.Addr)
+	}
+	return p.Addr.String()
+}
+
+func (r *router) wireKey() wireKey { return wireKeyOf(r.Router) }
 
 // skew is Skew_Time (RFC 9568 §6.1): the higher our priority, the shorter.
 // VRRPv2 measures it in seconds, whatever the interval (RFC 3768 §6.1).
@@ -131,7 +140,7 @@ func (n *Node) tick(r *router) {
 	if n.due(r.holdUntil) {
 		n.removeAll(r)
 		if r.state == Leaving {
-			n.stop(r, fmt.Sprintf("%v with priority %d has taken over", r.peer.Addr, r.peer.Priority))
+			n.stop(r, fmt.Sprintf("%v with priority %d has taken over", r.peer, r.peer.Priority))
 			return
 		}
 	}
@@ -174,11 +183,11 @@ func (n *Node) masterDown(r *router) {
 	case r.prio.Effective() == 255 && !r.peer.Addr.IsValid():
 		n.takeOver(r, Owner, ownerText)
 	case r.released:
-		n.takeOver(r, PeerReleased, fmt.Sprintf("%v gave up; no other owner within %v; I have %s", r.peer.Addr, r.skew(), own))
+		n.takeOver(r, PeerReleased, fmt.Sprintf("%v gave up; no other owner within %v; I have %s", r.peer, r.skew(), own))
 	case n.due(r.preemptAt):
-		n.takeOver(r, LowerPriority, fmt.Sprintf("%v advertises %d; I have %s", r.peer.Addr, r.peer.Priority, own))
+		n.takeOver(r, LowerPriority, fmt.Sprintf("%v advertises %d; I have %s", r.peer, r.peer.Priority, own))
 	case r.peer.Addr.IsValid():
-		n.takeOver(r, PeerTimedOut, fmt.Sprintf("no advert from %v (priority %d) for %v; I have %s", r.peer.Addr, r.peer.Priority, n.now.Sub(r.downFrom), own))
+		n.takeOver(r, PeerTimedOut, fmt.Sprintf("no advert from %v (priority %d) for %v; I have %s", r.peer, r.peer.Priority, n.now.Sub(r.downFrom), own))
 	default:
 		n.takeOver(r, PeerTimedOut, fmt.Sprintf("nobody advertised for %v; I have %s", n.now.Sub(r.downFrom), own))
 	}

@@ -65,7 +65,10 @@ type wireKey struct {
 	iface  string
 	family Family
 	vrid   uint8
+	gossip uint32
 }
+
+func wireKeyOf(r Router) wireKey { return wireKey{r.Interface, r.Family, r.VRID, r.Gossip} }
 
 const (
 	// holdAfterLoss is how long the addresses stay, silent, after a new owner

@@ -105,6 +105,10 @@ type Router struct {
 	// means 255: they must be on the link. keepalived 2.2.7 needs 64 here for
 	// IPv6: it sends unicast adverts with the system's default.
 	MinTTL uint8 `json:"minTTL,omitempty"`
+
+	// Gossip, if not 0, has adverts travel by the engine's Carrier, among
+	// whose routers it is the id; VRID is its low byte, and may be 0 then.
+	Gossip uint32 `json:"gossip,omitempty"`
 }
 
 // TrackInterface makes a router depend on an interface that is up: exists,

@@ -53,6 +53,7 @@ const (
 	TrackerUp             // nothing tracked is down any more
 	SyncGroup             // the other routers of the sync group
 	Stalled               // this node did not run for longer than a down interval
+	NoGossip              // gossip does not reach the interface yet
 )
 
 var causeNames = [...]string{
@@ -64,7 +65,7 @@ var causeNames = [...]string{
 	HandOverRefused: "hand-over-refused", Shutdown: "shutdown",
 	ConfigRemoved: "config-removed", ConfigChanged: "config-changed",
 	TrackerDown: "tracker-down", TrackerUp: "tracker-up", SyncGroup: "sync-group",
-	Stalled: "stalled",
+	Stalled: "stalled", NoGossip: "no-gossip",
 }
 
 // String returns the cause as a short label, such as "peer-timed-out".

@@ -112,7 +112,7 @@ func (n *Node) why(r *router) string {
 		return fmt.Sprintf("%v: ready to take over (%s); the rest of sync group %s is not", r.state, r.claim.text, r.Group)
 	}
 	if r.state == Backup && r.peer.Priority > 0 {
-		text = fmt.Sprintf("%v advertises %d, I have %s", r.peer.Addr, r.peer.Priority, r.prio.text())
+		text = fmt.Sprintf("%v advertises %d, I have %s", r.peer, r.peer.Priority, r.prio.text())
 		if r.peer.Priority < r.prio.Effective() {
 			text += r.patience()
 		}

@@ -35,7 +35,7 @@ func (r Router) Validate() error {
 	}
 	bad(r.Name == "", "name is empty")
 	bad(r.Family != IPv4 && r.Family != IPv6, "family %d is neither 4 nor 6", uint8(r.Family))
-	bad(r.VRID == 0, "vrid 0 is not in 1..255")
+	bad(r.VRID == 0 && r.Gossip == 0, "vrid 0 is not in 1..255")
 	bad(r.Interface == "" || len(r.Interface) > maxIfName, "interface name %q is not 1..%d bytes long", r.Interface, maxIfName)
 	bad(len(r.Device) > maxIfName || r.Device != "" && r.Device == r.Interface, "device name %q is longer than %d bytes, or the interface's", r.Device, maxIfName)
 	bad(r.Priority.Base == 0, "priority 0 is not in 1..255")
@@ -43,7 +43,7 @@ func (r Router) Validate() error {
 	bad(r.Version == VRRPv2 && r.Family != IPv4, "version 2 is for IPv4 only")
 	bad(r.Checksum > MessageOnly, "checksum form %d is unknown", uint8(r.Checksum))
 	bad(r.Checksum != PseudoHeader && (r.Version != VRRPv3 || r.Family != IPv4), "checksum form %v is for version 3 over IPv4 only", r.Checksum)
-	for _, err := range []error{r.Version.check(r.AdvertInterval), r.validateAuth()} {
+	for _, err := range []error{r.Version.check(r.AdvertInterval), r.validateAuth(), r.validateGossip()} {
 		if err != nil {
 			errs = append(errs, err)
 		}
@@ -123,7 +123,7 @@ func Admit(running, wanted []Router) ([]Router, error) {
 
 // claims are the things of which a node has one each.
 func (r Router) claims() []any {
-	claims := []any{r.Key, wireKey{r.Interface, r.Family, r.VRID}}
+	claims := []any{r.Key, wireKeyOf(r)}
 	if r.Device != "" {
 		claims = append(claims, "device "+r.Device)
 	}
@@ -134,4 +134,9 @@ func (r Router) claims() []any {
 }
 
 // String says what a wireKey stands for.
-func (k wireKey) String() string { return fmt.Sprintf("%v VRID %d on %s", k.family, k.vrid, k.iface) }
+func (k wireKey) String() string {
+	if k.gossip != 0 {
+		return fmt.Sprintf("%v id %d by gossip on %s", k.family, k.gossip, k.iface)
+	}
+	return fmt.Sprintf("%v VRID %d on %s", k.family, k.vrid, k.iface)
+}

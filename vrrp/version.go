@@ -83,7 +83,7 @@ func (c Checksum) In(f Family) Checksum {
 // advert is what a router says with one priority on a link with that MTU.
 func (r Router) advert(priority uint8, mtu int) Advert {
 	a := Advert{Version: r.Version, VRID: r.VRID, Priority: priority, Interval: r.AdvertInterval, Checksum: r.Checksum, Auth: r.Auth.auth2()}
-	a.Addresses = fitting(r.Family, r.Addresses, mtu, a.size(r.Family)-headerLen+r.Auth.overhead())
+	a.Addresses = fitting(r.Family, r.Addresses, mtu, a.size(r.Family)-headerLen+r.overhead())
 	return a
 }
 
