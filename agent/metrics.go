@@ -23,6 +23,7 @@ var metrics = struct {
 	restored                                                                *prometheus.Desc
 	checksums, strays                                                       *prometheus.Desc
 	split, stalls, hung, silenced, drained, override                        *prometheus.Desc
+	trackerUp, trackerValue                                                 *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
 	info:         desc("info", "1, labelled with version and node.", "version", "node"),
@@ -48,6 +49,8 @@ var metrics = struct {
 	silenced:     desc("elector_silenced", "1 while the elector is late and its addresses are silenced."),
 	drained:      desc("drained", "1 while a drain is in force."),
 	override:     desc("failover_override", "1 for each standing failover order.", "router", "order"),
+	trackerUp:    desc("tracker_up", "1 while what the router tracks is up, or not known yet.", "router", "track"),
+	trackerValue: desc("tracker_value", "The number in the tracked file.", "router", "track"),
 	realServerUp: desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
 	active:       desc("real_server_active_connections", "Established connections.", "service", "real_server"),
 	inactive:     desc("real_server_inactive_connections", "Other connections that the kernel remembers.", "service", "real_server"),
@@ -112,6 +115,10 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	if w := s.Worker.Watchdog; w != nil {
 		counter(metrics.hung, float64(w.Stalls))
 		gauge(metrics.silenced, one(w.Silent))
+	}
+	for _, t := range s.Worker.Trackers {
+		gauge(metrics.trackerUp, one(t.Up || !t.Known), t.Router, t.Name)
+		gauge(metrics.trackerValue, float64(t.Value), t.Router, t.Name)
 	}
 	c.collectBackends(gauge)
 	gauge(metrics.inSync, one(s.Worker.NGINX.Wanted != "" && s.Worker.NGINX.Wanted == s.Worker.NGINX.Served))

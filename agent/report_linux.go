@@ -16,7 +16,8 @@ import (
 func (w *worker) report() *WorkerReport {
 	r := &WorkerReport{
 		PID: os.Getpid(), Started: w.started, Source: w.source,
-		Services: w.services(), Sites: sites(w.plan.NGINX), Firewall: w.plan.Firewall,
+		Trackers: trackers(w.state.Routers, w.checks.Verdicts()), Services: w.services(),
+		Sites: sites(w.plan.NGINX), Firewall: w.plan.Firewall,
 	}
 	if w.watchdog != nil {
 		seen := w.watchdog.report()

@@ -46,6 +46,7 @@ type WorkerReport struct {
 	Ready    bool             `json:"ready"`
 	NotReady []string         `json:"notReady,omitempty"` // the reasons, each with what to do
 	Source   SourceStatus     `json:"source"`
+	Trackers []TrackerStatus  `json:"trackers,omitempty"`
 	Services []ServiceStatus  `json:"services"`
 	Firewall nft.Guard        `json:"firewall,omitzero"`
 	NGINX    nginxconf.Status `json:"nginx"`
@@ -60,6 +61,15 @@ type SourceStatus struct {
 	Changed  time.Time        `json:"changed"` // when that last changed the plan
 	Reloads  int              `json:"reloads"`
 	Problems []source.Problem `json:"problems"`
+}
+
+// TrackerStatus is one thing that a virtual router depends on here.
+type TrackerStatus struct {
+	Router string `json:"router"` // the virtual router's name
+	Name   string `json:"name"`
+	Check  string `json:"check"`  // what is looked at: "script chk-mysql"
+	Weight int    `json:"weight"` // 0: the router is in FAULT while it is down
+	check.Verdict
 }
 
 // ServiceStatus is one virtual service as wanted, with what the kernel and the

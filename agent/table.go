@@ -27,6 +27,7 @@ func WriteTable(w io.Writer, s Status, wide bool, now time.Time) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "%s  harmony %s  %s\n", s.Node, s.Version, summary(s, now))
 	writeRouters(tw, s, wide, now)
+	writeTrackers(tw, s, now)
 	writeFirewall(tw, s.Worker.Firewall)
 	writeServices(tw, s, wide)
 	writeSites(tw, s, now)
@@ -79,6 +80,19 @@ func why(r vrrp.RouterStatus) string {
 		text += " (" + r.Problem + ")"
 	}
 	return text
+}
+
+func writeTrackers(w io.Writer, s Status, now time.Time) {
+	if len(s.Worker.Trackers) > 0 {
+		fmt.Fprintf(w, "\nROUTER\tTRACK\tCHECK\tWEIGHT\tFOR\tSTATE\n")
+	}
+	for _, t := range s.Worker.Trackers {
+		weight := "fault"
+		if t.Weight != 0 {
+			weight = fmt.Sprintf("%+d", t.Weight)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Router, t.Name, t.Check, weight, age(t.Since, now), t.state())
+	}
 }
 
 func total(d vrrp.Drops) (n uint64) {

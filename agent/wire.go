@@ -30,6 +30,9 @@ type desired struct {
 	// Nodes lists, for each virtual router's name, the priorities by node, so
 	// that a failover can say who is next.
 	Nodes map[string]map[string]uint8 `json:"nodes,omitempty"`
+	// Tracked is what the worker knows of what routers track, for its
+	// successor.
+	Tracked memory `json:"tracked,omitempty"`
 }
 
 // newDesired is a wish for those routers.
@@ -44,6 +47,9 @@ func (d desired) complete() []vrrp.Router { return d.Secrets.Restore(d.Routers) 
 type toWorker struct {
 	// Election replaces what the worker shows of the election.
 	Election *ElectionReport `json:"election,omitempty"`
+	// Tracked is what the last worker knew of what routers track. Only the
+	// first message to a worker has it.
+	Tracked memory `json:"tracked,omitempty"`
 	// Refresh asks for a report that is true now.
 	Refresh bool `json:"refresh,omitempty"`
 	// Reload asks for the source to be read again (SIGHUP).
@@ -57,6 +63,9 @@ type toWorker struct {
 func (m toWorker) with(later toWorker) toWorker {
 	if later.Election != nil {
 		m.Election = later.Election
+	}
+	if later.Tracked != nil {
+		m.Tracked = later.Tracked
 	}
 	m.Refresh = m.Refresh || later.Refresh
 	m.Reload = m.Reload || later.Reload

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,7 @@ import (
 	"harmony/cluster"
 	"harmony/ipvs"
 	"harmony/nft"
+	"harmony/script"
 	"harmony/source"
 	"harmony/source/folder"
 	"harmony/vrrp"
@@ -48,11 +50,13 @@ type worker struct {
 	plan     cluster.NodePlan
 	source   SourceStatus
 
-	checks *check.Runner
-	dirty  chan struct{} // a verdict changed; capacity 1
-	table  *ipvs.Table   // nil while the kernel has no ip_vs
-	masq   *nft.Table    // nil while the kernel has no nft
-	wall   *nft.Firewall // nil while the kernel has no nft
+	checks   *check.Runner
+	declared atomic.Pointer[map[string]script.Script] // for the goroutines of checks
+	memory   memory                                   // of what routers track
+	dirty    chan struct{}                            // a verdict changed; capacity 1
+	table    *ipvs.Table                              // nil while the kernel has no ip_vs
+	masq     *nft.Table                               // nil while the kernel has no nft
+	wall     *nft.Firewall                            // nil while the kernel has no nft
 
 	watchdog *watchdog // nil while there is nothing to silence with
 	election ElectionReport
@@ -77,7 +81,9 @@ func RunWorker(ctx context.Context, o Options) error {
 		dirty: make(chan struct{}, 1), faults: map[string]error{},
 		store: source.NewStore(string(o.RunDir)),
 	}
-	w.checks = check.NewRunner(check.Options{Log: o.Log, Changed: w.verdictChanged, Jitter: rand.N[time.Duration], CutOff: cutOff})
+	w.checks = check.NewRunner(check.Options{
+		Log: o.Log, Changed: w.verdictChanged, Jitter: rand.N[time.Duration], CutOff: cutOff, Probe: w.prober().Probe,
+	})
 	defer w.checks.Close()
 	if w.watchdog, err = watch(os.NewFile(PulseFD, "pulse"), o.Log); err != nil {
 		o.Log.Warn("a stalled elector will not be silenced", "err", err)
@@ -134,6 +140,9 @@ func (w *worker) run(parent context.Context) error {
 	if err == nil {
 		defer ops.close()
 	}
+	if ended, err := w.greeted(); ended {
+		return err
+	}
 	w.reload()
 	beat, again := time.NewTicker(heartbeat), time.NewTicker(resync)
 	defer beat.Stop()
@@ -156,6 +165,9 @@ func (w *worker) run(parent context.Context) error {
 			w.replan()
 		case <-beat.C:
 			w.say(toElector{})
+			if !w.joined {
+				w.program()
+			}
 		case <-again.C:
 			w.program()
 		}
@@ -170,6 +182,9 @@ func drain(c <-chan struct{}) {
 func (w *worker) told(m toWorker) {
 	if m.Election != nil {
 		w.election = *m.Election
+	}
+	if m.Tracked != nil {
+		w.memory = m.Tracked
 	}
 	if m.Reload {
 		w.reload()
@@ -208,13 +223,16 @@ func (w *worker) reload() {
 
 // replan decides anew from what is known and programs the difference.
 func (w *worker) replan() {
-	down := map[check.Spec]bool{}
-	for spec, v := range w.checks.Verdicts() {
+	down, verdicts := map[check.Spec]bool{}, w.checks.Verdicts()
+	for spec, v := range verdicts {
 		if !v.Up {
 			down[spec] = true
 		}
 	}
-	plan, problems := cluster.Plan(w.state, cluster.Facts{Node: w.o.Node, Down: down})
+	w.memory = w.memory.after(w.state.Routers, verdicts)
+	plan, problems := cluster.Plan(w.state, cluster.Facts{
+		Node: w.o.Node, Down: down, Tracked: w.memory.facts(w.state.Routers, verdicts), Active: active(w.election.Routers),
+	})
 	for _, p := range problems {
 		w.o.Log.Warn("plan", "problem", p.String())
 	}
@@ -223,22 +241,27 @@ func (w *worker) replan() {
 }
 
 // program gives every actuator its part of the plan. A node that takes over
-// must be warm: the routers join the election after the first programming,
-// and lead it ever after, since a failover waits for nothing.
+// must be warm: the routers join the election after the first programming and
+// the first results of what they track, and lead it ever after, since a
+// failover waits for nothing.
 func (w *worker) program() {
 	if w.joined {
 		w.join()
 	}
+	w.declare(w.plan.Scripts)
+	w.checks.Restore(w.memory.states(w.state.Routers))
 	w.checks.Set(w.plan.Checks)
 	w.programNGINX()
 	w.programMasquerade()
 	w.programFirewall()
 	w.programIPVS()
-	if !w.joined {
+	if !w.joined && w.knowing() {
 		w.join()
 		w.joined = true
 	}
-	w.say(toElector{Report: w.report()})
+	if w.joined {
+		w.say(toElector{Report: w.report()})
+	}
 }
 
 func (w *worker) join() {

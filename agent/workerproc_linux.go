@@ -159,7 +159,7 @@ func (e *elector) spawn(b *backoff) {
 	}
 	e.worker = w
 	e.o.Log.Info("worker started", "pid", w.cmd.Process.Pid)
-	e.tell(toWorker{Election: e.election()})
+	e.tell(toWorker{Election: e.election(), Tracked: e.wish.Tracked})
 }
 
 // workerEnded notes the unexpected end of the worker. The election goes on.

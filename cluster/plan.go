@@ -13,6 +13,7 @@ import (
 	"harmony/ipvs"
 	"harmony/nft"
 	"harmony/nginxconf"
+	"harmony/script"
 	"harmony/source"
 	"harmony/vrrp"
 )
@@ -23,6 +24,10 @@ type Facts struct {
 	// Down holds the checks whose verdict is down. A check that is absent is
 	// up: a real server takes traffic until its check has failed.
 	Down map[check.Spec]bool
+	// Tracked holds what is known of what routers track, and Active the routers
+	// that take part in the election now: neither stopped nor in FAULT.
+	Tracked map[check.Spec]check.Verdict
+	Active  map[vrrp.Key]bool
 }
 
 // NodePlan is the whole desired state of one node. Every actuator takes its
@@ -33,6 +38,7 @@ type NodePlan struct {
 	Masquerade []nft.Endpoint   `json:"masquerade"`
 	Firewall   nft.Guard        `json:"firewall,omitzero"`
 	Checks     []check.Spec     `json:"checks"`
+	Scripts    []script.Script  `json:"scripts"` // that checks may name
 	NGINX      nginxconf.Config `json:"nginx"`
 }
 
@@ -40,17 +46,21 @@ type NodePlan struct {
 // it, even if none is left, as with keepalived; the Problems are those that only
 // a node can see.
 func Plan(s State, f Facts) (NodePlan, []source.Problem) {
-	p := NodePlan{NGINX: s.NGINX}
+	p := NodePlan{NGINX: s.NGINX, Scripts: s.Scripts}
+	checks := make(map[check.Spec]bool)
 	for _, r := range s.Routers {
 		own := r.Router
 		own.Priority = vrrp.Priority{Base: r.Priority}
 		if base, ok := r.Priorities[f.Node]; ok {
 			own.Priority.Base = base
 		}
+		r.follow(&own, f)
+		for _, t := range r.Trackers {
+			checks[t.Check] = true
+		}
 		p.Routers = append(p.Routers, own)
 	}
 	var problems []source.Problem
-	checks := make(map[check.Spec]bool)
 	for _, svc := range s.Services {
 		up := svc.Service
 		up.Destinations = nil

@@ -20,9 +20,9 @@ func (t *translator) router(vr *v1alpha1.VirtualRouter) {
 	r := &source.Report{Object: source.RefOf(v1alpha1.KindVirtualRouter, vr)}
 	spec := vr.Spec.WithDefaults()
 	routers, claims := routersOf(r, vr.Name, spec)
-	auth := t.authentication(r, spec)
+	auth, trackers := t.authentication(r, spec), t.trackers(r, spec)
 	for i := range routers {
-		routers[i].Auth = auth
+		routers[i].Auth, routers[i].Trackers = auth, trackers
 	}
 	if !r.Refused() && t.claim(r, claims) {
 		t.state.Routers = append(t.state.Routers, routers...)

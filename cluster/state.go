@@ -26,6 +26,7 @@ type Router struct {
 	Priority    uint8            // of nodes that Priorities does not list
 	Priorities  map[string]uint8 // by node
 	Firewall    Firewall
+	Trackers    []Tracker // in the user's order
 }
 
 // Service is a layer 4 service with all its real servers.

@@ -18,6 +18,13 @@ const (
 	askTimeout    = 2 * time.Second       // for one answer
 )
 
+// Answers returns nil if the NGINX of runDir's supervisor answers. What it
+// serves may not be the newest configuration: the last good one serves too.
+func Answers(ctx context.Context, runDir string) error {
+	_, err := layoutOf(runDir).ask(ctx)
+	return err
+}
+
 // ask returns the generation that the running NGINX serves.
 func (l layout) ask(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

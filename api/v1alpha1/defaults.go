@@ -24,6 +24,9 @@ func (s VirtualRouterSpec) WithDefaults() VirtualRouterSpec {
 	setDefault(&s.Announce.Repeat, ptr.To[int32](5))
 	setDefault(&s.Announce.Delay, &metav1.Duration{Duration: 5 * time.Second})
 	setDefault(&s.Announce.Refresh, &metav1.Duration{Duration: time.Minute})
+	for i := range s.Track {
+		s.Track[i].withDefaults()
+	}
 	s.VirtualMAC.withDefaults(s.Transport.Mode)
 	s.Firewall.withDefaults()
 	return s

@@ -132,6 +132,9 @@ func TestDefaults(t *testing.T) {
 			`{"type":"HMAC","keys":[{"id":7,"secret":{"namespace":"default","name":"","key":""}}],"activeKey":7,"mode":"Enforce"}`},
 		{"VirtualRouter with a password", VirtualRouterSpec{Authentication: Authentication{Type: AuthenticationAH, Password: &SecretKeyReference{}}}.WithDefaults().Authentication,
 			`{"type":"AH","password":{"namespace":"default","name":"","key":""}}`},
+		{"Track", VirtualRouterSpec{Track: []Track{{File: &TrackFile{}, Process: &TrackProcess{}, HTTP: &TrackHTTP{}, KubeAPIServer: &TrackKubeAPIServer{}}}}.WithDefaults().Track,
+			`[{"name":"","interval":"1s","timeout":"1s","rise":2,"fall":3,"file":{"path":"","content":"Exists"},"process":{"min":1,"max":0},` +
+				`"http":{"url":"","minStatus":200,"maxStatus":399},"kubeAPIServer":{"port":6443}}]`},
 		{"L4Service", L4ServiceSpec{Port: 7, RealServers: []RealServer{{}}, Service: &ServiceReference{}}.WithDefaults(),
 			`{"port":7,"protocol":"TCP","scheduler":"wlc","forwarding":"NAT","masquerade":true,` +
 				`"realServers":[{"address":"","port":7,"weight":1}],"service":{"namespace":"default","name":"","port":0},` +

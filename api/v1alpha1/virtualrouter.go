@@ -131,6 +131,15 @@ type VirtualRouterSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	SyncGroup string `json:"syncGroup,omitempty"`
 
+	// Track is what this router depends on on each node: while it is down there,
+	// the node's priority changes, or the node does not take part.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=map
+	// +listMapKey=name
+	Track []Track `json:"track,omitempty"`
+
 	// Announce says how an owner announces the addresses to the network, by
 	// gratuitous ARP and unsolicited neighbor advertisements.
 	//
