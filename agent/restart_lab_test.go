@@ -139,3 +139,35 @@ func TestLabRestartHandsOverFirst(t *testing.T) {
 		t.Errorf("%d of %d datagrams lost, dark for %v", w.Lost, w.Sent, w.Dark)
 	}
 }
+
+// The fence silences the addresses of a killed elector; so they can stay until
+// the peer has taken over, for those who know the way.
+func TestLabKilledLosesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		pids func(agent.Status) []int
+	}{
+		{"the elector", func(s agent.Status) []int { return []int{s.Election.PID} }},
+		{"worker and elector", func(s agent.Status) []int { return []int{s.Worker.PID, s.Election.PID} }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a, b, o := pair(t)
+			load := ask(t, o.net, a, b)
+			s, _ := a.status()
+			begin := time.Now()
+			a.kill(tt.pids(s)...)
+			taken := o.awaits(b, begin)
+			passes(t, 500*time.Millisecond)
+			end := time.Now()
+			lab.Poll(t, 5*time.Second, "all probes are settled", func() bool { return load.Settled(end) })
+			w := load.Window("udp", begin, end)
+			t.Logf("taken over after %v; %d of %d datagrams lost", taken.Sub(begin), w.Lost, w.Sent)
+			if w.Lost > 0 {
+				t.Errorf("dark for %v", w.Dark)
+			}
+			if d := o.overlap(a, b, begin); d > 0 {
+				t.Errorf("both answered for %v", d)
+			}
+		})
+	}
+}

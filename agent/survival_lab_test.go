@@ -155,14 +155,13 @@ func (h *host) leftovers(balanced bool) string {
 	if !balanced {
 		return fmt.Sprint("NGINX ", h.nginx())
 	}
-	table := h.node.Run(h.t, "ipvsadm", "-Sn")
-	if !strings.Contains(h.node.Run(h.t, "nft", "list", "tables"), "table ip harmony\n") {
-		table += "not masqueraded"
+	var found []string
+	for line := range strings.Lines(h.node.Run(h.t, "ipvsadm", "-Sn") + h.node.Run(h.t, "nft", "list", "tables")) {
+		if strings.HasPrefix(line, "-A -t 10.9.0.100:7000") || line == "table ip harmony\n" {
+			found = append(found, strings.TrimSpace(line))
+		}
 	}
-	if strings.Contains(table, "10.9.0.100:7000") {
-		return table
-	}
-	return ""
+	return strings.Join(found, ", ")
 }
 
 // moved checks that the addresses have moved, with two nodes answering for no

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -90,10 +91,7 @@ func RunWorker(ctx context.Context, o Options) error {
 	}
 	go w.listen()
 	err = w.run(ctx)
-	if w.watchdog != nil {
-		err = errors.Join(err, w.watchdog.close())
-	}
-	return err
+	return errors.Join(err, w.unwatch())
 }
 
 // deafen makes this process outlive signals that are meant for the elector. It
@@ -287,9 +285,37 @@ func (w *worker) fault(actuator string, err error) {
 	}
 }
 
+// unwatch ends the watchdog.
+func (w *worker) unwatch() error {
+	if w.watchdog == nil {
+		return nil
+	}
+	dog := w.watchdog
+	w.watchdog = nil
+	return dog.close()
+}
+
+// inheritLock takes the run directory after the elector's death. The kernel
+// closes a dead process' files one by one, and the lock may be the last.
+func (w *worker) inheritLock() (lock io.Closer, err error) {
+	for range 100 {
+		if lock, err = w.o.RunDir.Lock(); !errors.Is(err, ErrInUse) {
+			break
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return lock, err
+}
+
 // surrender gives up the routers of a dead elector: priority 0, addresses
-// removed. What is programmed stays for the next agent.
+// removed. What is programmed stays for the next agent. One that runs already
+// has cleaned up itself, and one that comes meanwhile has to wait.
 func (w *worker) surrender() error {
+	lock, err := w.inheritLock()
+	if err != nil {
+		return errors.Join(ErrElectorGone, err)
+	}
+	defer lock.Close()
 	var owned []vrrp.Router
 	for _, r := range w.election.Routers {
 		if r.State == vrrp.Master || r.State == vrrp.Leaving {
@@ -297,11 +323,12 @@ func (w *worker) surrender() error {
 		}
 	}
 	w.o.Log.Error("the elector is gone: surrendering its routers", "routers", len(owned))
+	unwatched := w.unwatch() // the dead are not late
 	vips, err := vip.New(vip.Options{Journal: w.o.RunDir.addresses(), Log: w.o.Log})
 	if err != nil {
-		return fmt.Errorf("surrendering: %w", err)
+		return errors.Join(ErrElectorGone, unwatched, fmt.Errorf("surrendering: %w", err))
 	}
 	owned = vrrp.SecretsOf(w.plan.Routers).Restore(owned)
-	err = vrrp.Surrender(owned, vips, w.o.Log)
-	return errors.Join(ErrElectorGone, err, vips.Sweep(nil), vips.Close())
+	err = vrrp.Surrender(owned, vips, w.election.Fenced, w.o.Log)
+	return errors.Join(ErrElectorGone, err, unwatched, vips.Sweep(nil), vips.Close())
 }

@@ -194,10 +194,15 @@ func (e *Engine) stopped() error {
 	return ErrStopped
 }
 
+// surrenderLimit bounds the wait of Surrender, whatever the advert interval.
+const surrenderLimit = 5 * time.Second
+
 // Surrender gives up routers in place of an engine that has died: each sends
 // priority 0 once and loses its addresses. Give it only the routers which that
-// engine owned: priority 0 from somebody else disturbs the true owner.
-func Surrender(routers []Router, act Actuator, log *slog.Logger) error {
+// engine owned: priority 0 from somebody else disturbs the true owner. Where
+// the addresses are silent already, so that they contest nobody, they stay
+// until another node had the time to take over, for those who know the way.
+func Surrender(routers []Router, act Actuator, silent bool, log *slog.Logger) error {
 	w, err := openLinks()
 	if err != nil {
 		return err
@@ -209,6 +214,9 @@ func Surrender(routers []Router, act Actuator, log *slog.Logger) error {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))
 		}
 	}
+	if silent {
+		time.Sleep(surrenderHold(routers))
+	}
 	for _, r := range routers { // the others' skew times run already
 		if err := act.Remove(r.Home(), r.Addresses); err != nil {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))
@@ -216,6 +224,15 @@ func Surrender(routers []Router, act Actuator, log *slog.Logger) error {
 		log.Warn("surrendered", "router", r.Key.String(), "iface", r.Home())
 	}
 	return errors.Join(errs...)
+}
+
+// surrenderHold is how long a new owner may take, whose skew time is less than
+// an advert interval, and a little more.
+func surrenderHold(routers []Router) (hold time.Duration) {
+	for _, r := range routers {
+		hold = max(hold, r.AdvertInterval+holdAfterLoss)
+	}
+	return min(hold, surrenderLimit)
 }
 
 // surrender sends priority 0 for one router.
