@@ -84,6 +84,9 @@ bench: bin/harmony bin/vm ## Measure beside the peers, and print a table (BENCH=
 	mkdir -p $(RAW)
 	$(STATIC) -o bin/bench ./bench/failover
 	$(ROOT) bin/bench -raw $(RAW) $(BENCH)
+	$(STATIC) -o bin/bulk ./bench/bulk
+	CGO_ENABLED=0 go -C tools build -o ../bin/mobyipvs ./mobyipvs
+	$(VM) bin/bulk
 
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants

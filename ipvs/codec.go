@@ -70,32 +70,65 @@ const (
 // a type, the value, and padding to four bytes.
 type attributes []byte
 
-func (a *attributes) add(kind uint16, value []byte) {
-	*a = binary.NativeEndian.AppendUint16(*a, uint16(4+len(value)))
+func (a *attributes) header(kind uint16, size int) {
+	*a = binary.NativeEndian.AppendUint16(*a, uint16(4+size))
 	*a = binary.NativeEndian.AppendUint16(*a, kind)
+}
+
+// padding follows a value of that size.
+func (a *attributes) padding(size int) { *a = append(*a, "\x00\x00\x00"[:-size&3]...) }
+
+func (a *attributes) add(kind uint16, value []byte) {
+	a.header(kind, len(value))
 	*a = append(*a, value...)
-	*a = append(*a, make([]byte, -len(value)&3)...)
+	a.padding(len(value))
+}
+
+func (a *attributes) u8(kind uint16, value uint8) {
+	a.header(kind, 1)
+	*a = append(*a, value, 0, 0, 0)
 }
 
 func (a *attributes) u16(kind, value uint16) {
-	a.add(kind, binary.NativeEndian.AppendUint16(nil, value))
+	a.header(kind, 2)
+	*a = append(binary.NativeEndian.AppendUint16(*a, value), 0, 0)
 }
 
 func (a *attributes) u32(kind uint16, value uint32) {
-	a.add(kind, binary.NativeEndian.AppendUint32(nil, value))
+	a.header(kind, 4)
+	*a = binary.NativeEndian.AppendUint32(*a, value)
 }
 
 // port is in network order.
 func (a *attributes) port(kind, value uint16) {
-	a.add(kind, binary.BigEndian.AppendUint16(nil, value))
+	a.header(kind, 2)
+	*a = append(binary.BigEndian.AppendUint16(*a, value), 0, 0)
 }
 
-func (a *attributes) text(kind uint16, value string) { a.add(kind, append([]byte(value), 0)) }
+func (a *attributes) text(kind uint16, value string) {
+	a.header(kind, len(value)+1)
+	*a = append(append(*a, value...), 0)
+	a.padding(len(value) + 1)
+}
 
 func (a *attributes) address(kind uint16, addr netip.Addr) {
-	value := make([]byte, addressBytes)
-	copy(value, addr.AsSlice())
-	a.add(kind, value)
+	a.header(kind, addressBytes)
+	switch {
+	case addr.Is6():
+		v := addr.As16()
+		*a = append(*a, v[:]...)
+	default:
+		v := addr.As4()
+		*a = append(append(*a, v[:]...), make([]byte, addressBytes-len(v))...)
+	}
+}
+
+// nest writes an attribute that holds what f writes.
+func (a *attributes) nest(kind uint16, f func(*attributes)) {
+	start := len(*a)
+	a.header(kind|nested, 0)
+	f(a)
+	binary.NativeEndian.PutUint16((*a)[start:], uint16(len(*a)-start))
 }
 
 // each calls f for every attribute of data; it is false when data is cut off.
@@ -111,23 +144,24 @@ func each(data []byte, f func(kind uint16, value []byte)) bool {
 	return len(data) == 0
 }
 
-// encode returns the attributes of a command.
-func encode(c Command) []byte {
-	var a attributes
-	service := encodeKey(c.Service.Key)
-	if c.Op == NewService || c.Op == SetService {
-		encodeSettings(&service, c.Service)
-	}
-	a.add(attrService|nested, service)
+// encode appends the attributes of a command to b.
+func encode(b []byte, c Command) []byte {
+	a := attributes(b)
+	a.nest(attrService, func(a *attributes) {
+		encodeKey(a, c.Service.Key)
+		if c.Op == NewService || c.Op == SetService {
+			encodeSettings(a, c.Service)
+		}
+	})
 	switch c.Op {
 	case NewDest, SetDest, DelDest:
-		a.add(attrDest|nested, encodeDestination(c.Destination))
+		a.nest(attrDest, func(a *attributes) { encodeDestination(a, c.Destination) })
 	}
 	return a
 }
 
 // encodeKey names a service.
-func encodeKey(k Key) (a attributes) {
+func encodeKey(a *attributes, k Key) {
 	family := uint16(familyIPv4)
 	if k.is6() {
 		family = familyIPv6
@@ -135,12 +169,11 @@ func encodeKey(k Key) (a attributes) {
 	a.u16(svcFamily, family)
 	if k.FWMark != 0 {
 		a.u32(svcFWMark, k.FWMark)
-		return a
+		return
 	}
 	a.u16(svcProtocol, uint16(k.Protocol))
 	a.address(svcAddress, k.Address)
 	a.port(svcPort, k.Port)
-	return a
 }
 
 // encodeSettings says how a service balances. A netmask of 0 would be refused
@@ -160,8 +193,9 @@ func encodeSettings(a *attributes, s Service) {
 	if s.Engine != "" {
 		a.text(svcEngine, s.Engine)
 	}
-	value := binary.NativeEndian.AppendUint32(nil, flags)
-	a.add(svcFlags, binary.NativeEndian.AppendUint32(value, ^uint32(0))) // struct ip_vs_flags: flags and their mask
+	a.header(svcFlags, 8) // struct ip_vs_flags: flags and their mask
+	*a = binary.NativeEndian.AppendUint32(*a, flags)
+	*a = binary.NativeEndian.AppendUint32(*a, ^uint32(0))
 	a.u32(svcTimeout, uint32(s.Persistence/time.Second))
 	length := s.Netmask
 	if length == 0 {
@@ -171,10 +205,11 @@ func encodeSettings(a *attributes, s Service) {
 		a.u32(svcNetmask, uint32(length)) // a length, unlike IPv4's
 		return
 	}
-	a.add(svcNetmask, binary.BigEndian.AppendUint32(nil, ^uint32(0)<<(32-length)))
+	a.header(svcNetmask, 4)
+	*a = binary.BigEndian.AppendUint32(*a, ^uint32(0)<<(32-length))
 }
 
-func encodeDestination(d Destination) (a attributes) {
+func encodeDestination(a *attributes, d Destination) {
 	family := uint16(familyIPv4)
 	if d.Address.Is6() {
 		family = familyIPv6
@@ -186,10 +221,9 @@ func encodeDestination(d Destination) (a attributes) {
 	a.u32(destUpper, d.Upper)
 	a.u32(destLower, d.Lower)
 	a.u16(destFamily, family)
-	a.add(destTunType, []byte{uint8(d.Tunnel.Type)})
+	a.u8(destTunType, uint8(d.Tunnel.Type))
 	a.port(destTunPort, d.Tunnel.Port)
 	a.u16(destTunFlags, uint16(d.Tunnel.Checksum))
-	return a
 }
 
 // errTruncated is an answer of the kernel that cannot be read.
@@ -350,13 +384,18 @@ func decodeDestination(data []byte, serviceIs6 bool) (d Destination, err error) 
 }
 
 func decodeTraffic(data []byte, short *bool) (t Traffic) {
-	fields := map[uint16]*uint64{
-		statsConnections: &t.Connections, statsPacketsIn: &t.PacketsIn, statsPacketsOut: &t.PacketsOut,
-		statsBytesIn: &t.BytesIn, statsBytesOut: &t.BytesOut,
-	}
 	ok := each(data, func(kind uint16, v []byte) {
-		if f := fields[kind]; f != nil {
-			*f = number(v, 8, short)
+		switch kind {
+		case statsConnections:
+			t.Connections = number(v, 8, short)
+		case statsPacketsIn:
+			t.PacketsIn = number(v, 8, short)
+		case statsPacketsOut:
+			t.PacketsOut = number(v, 8, short)
+		case statsBytesIn:
+			t.BytesIn = number(v, 8, short)
+		case statsBytesOut:
+			t.BytesOut = number(v, 8, short)
 		}
 	})
 	*short = *short || !ok

@@ -30,7 +30,7 @@ func TestEncode(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := hex.EncodeToString(encode(tt.give)); got != tt.want {
+			if got := hex.EncodeToString(encode(nil, tt.give)); got != tt.want {
 				t.Errorf("got  %s\nwant %s", got, tt.want)
 			}
 		})
@@ -62,14 +62,12 @@ func TestCodec(t *testing.T) {
 		if err := s.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		a := encodeKey(s.Key)
-		encodeSettings(&a, s)
-		got, _, err := decodeService(entry(attrService, a))
+		got, _, err := decodeService(serviceEntry(s))
 		if d := cmp.Diff(s.bare(), got, sameTable...); d != "" || err != nil {
 			t.Errorf("%v: error %v (-want +got):\n%s", s.Key, err, d)
 		}
 		for _, want := range s.Destinations {
-			got, err := decodeDestination(entry(attrDest, encodeDestination(want)), s.is6())
+			got, err := decodeDestination(destEntry(want), s.is6())
 			if d := cmp.Diff(want, got, sameTable...); d != "" || err != nil {
 				t.Errorf("%v: error %v (-want +got):\n%s", s.Key, err, d)
 			}
@@ -79,13 +77,14 @@ func TestCodec(t *testing.T) {
 
 // TestDecode is what only the kernel says, or somebody else has set.
 func TestDecode(t *testing.T) {
-	service := func(flags, netmask uint32) attributes {
-		a := encodeKey(Key{Address: addr("192.0.2.1"), Port: 80, Protocol: TCP})
-		a.text(svcSched, "rr")
-		a.u32(svcFlags, flags)
-		a.u32(svcTimeout, 60)
-		a.u32(svcNetmask, netmask)
-		return a
+	service := func(flags, netmask uint32) []byte {
+		return entryOf(attrService, func(a *attributes) {
+			encodeKey(a, Key{Address: addr("192.0.2.1"), Port: 80, Protocol: TCP})
+			a.text(svcSched, "rr")
+			a.u32(svcFlags, flags)
+			a.u32(svcTimeout, 60)
+			a.u32(svcNetmask, netmask)
+		})
 	}
 	for _, tt := range []struct {
 		name           string
@@ -98,28 +97,29 @@ func TestDecode(t *testing.T) {
 		{"a third flag", flagHashed | 0x20, 0xffffffff, true, 0},
 		{"a mask with holes", flagHashed | flagPersistent, 0xff00ff, true, time.Minute},
 	} {
-		s, _, err := decodeService(entry(attrService, service(tt.flags, tt.netmask)))
+		s, _, err := decodeService(service(tt.flags, tt.netmask))
 		if err != nil || s.Unmodelled != tt.unmodelled || s.Persistence != tt.persistence || s.Netmask != 0 && !tt.unmodelled {
 			t.Errorf("%s: %+v, %v", tt.name, s, err)
 		}
 	}
-	var stats, a attributes
-	for i := range uint16(5) {
-		stats.add(1+i, []byte{byte(10 + i), 0, 0, 0, 1, 0, 0, 0})
-	}
-	a = encodeDestination(Destination{Address: addr("10.0.0.1"), Port: 80})
-	a.u32(destForwarding, 0x100|uint32(DR)) // connection flags beside it
-	a.u32(destActive, 2)
-	a.u32(destInactive, 5)
-	a.add(destStats64|nested, stats)
-	a.u32(99, 0) // of a later kernel
+	whole := entryOf(attrDest, func(a *attributes) {
+		encodeDestination(a, Destination{Address: addr("10.0.0.1"), Port: 80})
+		a.u32(destForwarding, 0x100|uint32(DR)) // connection flags beside it
+		a.u32(destActive, 2)
+		a.u32(destInactive, 5)
+		a.nest(destStats64, func(a *attributes) {
+			for i := range uint16(5) {
+				a.add(1+i, []byte{byte(10 + i), 0, 0, 0, 1, 0, 0, 0})
+			}
+		})
+		a.u32(99, 0) // of a later kernel
+	})
 	want := Destination{Address: addr("10.0.0.1"), Port: 80, Forwarding: DR, Stats: Stats{Active: 2, Inactive: 5, Traffic: Traffic{
 		Connections: 1<<32 + 10, PacketsIn: 1<<32 + 11, PacketsOut: 1<<32 + 12, BytesIn: 1<<32 + 13, BytesOut: 1<<32 + 14}}}
-	got, err := decodeDestination(entry(attrDest, a), false)
+	got, err := decodeDestination(whole, false)
 	if d := cmp.Diff(want, got, sameTable...); d != "" || err != nil {
 		t.Errorf("error %v (-want +got):\n%s", err, d)
 	}
-	whole := entry(attrDest, a)
 	for n := range len(whole) - 1 {
 		if _, err := decodeDestination(whole[:n], false); !errors.Is(err, errTruncated) {
 			t.Errorf("%d bytes of %d: %v", n, len(whole), err)
@@ -129,18 +129,14 @@ func TestDecode(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	for _, s := range everything() {
-		a := encodeKey(s.Key)
-		encodeSettings(&a, s)
-		f.Add(entry(attrService, a))
+		f.Add(serviceEntry(s))
 		for _, d := range s.Destinations {
-			f.Add(entry(attrDest, encodeDestination(d)))
+			f.Add(destEntry(d))
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if s, _, err := decodeService(data); err == nil && !s.Unmodelled && s.Validate() == nil {
-			a := encodeKey(s.Key)
-			encodeSettings(&a, s)
-			again, _, err := decodeService(entry(attrService, a))
+			again, _, err := decodeService(serviceEntry(s))
 			if d := cmp.Diff(s, again, sameTable...); d != "" || err != nil {
 				t.Errorf("error %v (-first +second):\n%s", err, d)
 			}
@@ -154,9 +150,11 @@ func FuzzDecode(f *testing.F) {
 func BenchmarkEncode(b *testing.B) {
 	cmds := Diff(nil, table(1, batchSize-1, 1), nil)
 	b.ReportAllocs()
+	var buf []byte
 	for b.Loop() {
+		buf = buf[:0]
 		for _, c := range cmds {
-			encode(c)
+			buf = encode(buf, c)
 		}
 	}
 }

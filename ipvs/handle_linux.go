@@ -37,7 +37,7 @@ var commands = map[Op]uint8{NewService: 1, SetService: 2, DelService: 3, NewDest
 // message is a request to the IPVS family.
 type message struct {
 	command uint8
-	data    []byte // its attributes
+	write   func([]byte) []byte // appends its attributes
 }
 
 // door is the way to the kernel. Its errors are errSilent when it does not
@@ -117,7 +117,7 @@ func (h *Handle) dump(m message) (entries [][]byte, err error) {
 // Services reads the whole table in ipvsadm's order. It is not atomic: a
 // service that vanishes meanwhile is left out.
 func (h *Handle) Services() ([]Service, error) {
-	entries, err := h.dump(message{command: cmdGetService})
+	entries, err := h.dump(message{cmdGetService, func(b []byte) []byte { return b }})
 	if err != nil {
 		return nil, fmt.Errorf("reading ipvs services: %w", err)
 	}
@@ -140,9 +140,11 @@ func (h *Handle) Services() ([]Service, error) {
 }
 
 func (h *Handle) destinations(k Key) ([]Destination, error) {
-	var of attributes
-	of.add(attrService|nested, encodeKey(k))
-	entries, err := h.dump(message{command: cmdGetDest, data: of})
+	entries, err := h.dump(message{cmdGetDest, func(b []byte) []byte {
+		a := attributes(b)
+		a.nest(attrService, func(a *attributes) { encodeKey(a, k) })
+		return a
+	}})
 	if err != nil {
 		return nil, fmt.Errorf("reading ipvs destinations of %v: %w", k, err)
 	}
@@ -193,7 +195,7 @@ func (h *Handle) write(cmds []Command) (results []error, err error) {
 	}
 	messages := make([]message, len(cmds))
 	for i, c := range cmds {
-		messages[i] = message{command: commands[c.Op], data: encode(c)}
+		messages[i] = message{commands[c.Op], func(b []byte) []byte { return encode(b, c) }}
 	}
 	err = h.exchange(func(d door) (err error) {
 		results, err = d.batch(messages)

@@ -25,7 +25,7 @@ type fakeDoor struct {
 func newFakeDoor(cmds ...Command) *fakeDoor {
 	f := &fakeDoor{names: map[string]string{}, dests: map[string][][]byte{}}
 	for _, c := range cmds {
-		f.names[string([]byte{commands[c.Op]})+string(encode(c))] = c.String()
+		f.names[string(encode([]byte{commands[c.Op]}, c))] = c.String()
 	}
 	return f
 }
@@ -38,7 +38,7 @@ func (f *fakeDoor) batch(messages []message) ([]error, error) {
 	var names []string
 	results := make([]error, len(messages))
 	for i, m := range messages {
-		name := f.names[string([]byte{m.command})+string(m.data)]
+		name := f.names[string(m.write([]byte{m.command}))]
 		if name == f.hang && name != "" {
 			return nil, errSilent
 		}
@@ -53,7 +53,7 @@ func (f *fakeDoor) dump(m message) ([][]byte, error) {
 	if m.command == cmdGetService {
 		return f.services, nil
 	}
-	return f.dests[string(m.data)], f.errs["get"]
+	return f.dests[string(m.write(nil))], f.errs["get"]
 }
 
 func (f *fakeDoor) close() { f.closed = true }
@@ -133,11 +133,19 @@ func TestApplyGivesUpOnASilentKernel(t *testing.T) {
 	}
 }
 
-// entry wraps an encoded part as the kernel does in a dump.
-func entry(kind uint16, part attributes) []byte {
+// entryOf is a part as the kernel shows it in a dump.
+func entryOf(kind uint16, write func(*attributes)) []byte {
 	var a attributes
-	a.add(kind|nested, part)
+	a.nest(kind, write)
 	return a
+}
+
+func serviceEntry(s Service) []byte {
+	return entryOf(attrService, func(a *attributes) { encodeKey(a, s.Key); encodeSettings(a, s) })
+}
+
+func destEntry(d Destination) []byte {
+	return entryOf(attrDest, func(a *attributes) { encodeDestination(a, d) })
 }
 
 func TestServicesReadsTheKernel(t *testing.T) {
@@ -148,12 +156,10 @@ func TestServicesReadsTheKernel(t *testing.T) {
 		-A -t [2001:db8::1]:443 -s mh -p 60`)
 	f := newFakeDoor()
 	for i := len(want) - 1; i >= 0; i-- { // in no order, as the kernel
-		a := encodeKey(want[i].Key)
-		encodeSettings(&a, want[i])
-		f.services = append(f.services, entry(attrService, a))
-		request := string(entry(attrService, encodeKey(want[i].Key)))
+		f.services = append(f.services, serviceEntry(want[i]))
+		request := string(entryOf(attrService, func(a *attributes) { encodeKey(a, want[i].Key) }))
 		for _, d := range want[i].Destinations {
-			f.dests[request] = append([][]byte{entry(attrDest, encodeDestination(d))}, f.dests[request]...)
+			f.dests[request] = append([][]byte{destEntry(d)}, f.dests[request]...)
 		}
 	}
 	got, err := f.handle().Services()

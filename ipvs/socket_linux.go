@@ -18,6 +18,7 @@ type socket struct {
 	family uint16
 	seq    uint32 // of the last message
 	buf    []byte // for one read
+	out    []byte // for one write
 }
 
 // dial opens a socket in the network namespace of the calling thread. No
@@ -47,13 +48,16 @@ func (s *socket) close() { _ = unix.Close(s.fd) }
 func (s *socket) append(b []byte, m message, flags uint16) []byte {
 	const version, reserved = 1, 0 // IPVS_GENL_VERSION
 	s.seq++
-	b = binary.NativeEndian.AppendUint32(b, uint32(unix.NLMSG_HDRLEN+unix.GENL_HDRLEN+len(m.data)))
+	start := len(b)
+	b = binary.NativeEndian.AppendUint32(b, 0) // the length, when it is known
 	b = binary.NativeEndian.AppendUint16(b, s.family)
 	b = binary.NativeEndian.AppendUint16(b, unix.NLM_F_REQUEST|flags)
 	b = binary.NativeEndian.AppendUint32(b, s.seq)
 	b = binary.NativeEndian.AppendUint32(b, 0) // from us to the kernel: it knows the port
 	b = append(b, m.command, version, reserved, reserved)
-	return append(b, m.data...)
+	b = m.write(b)
+	binary.NativeEndian.PutUint32(b[start:], uint32(len(b)-start))
+	return b
 }
 
 func (s *socket) send(b []byte) error {
@@ -90,7 +94,7 @@ func (s *socket) receive(f func(syscall.NetlinkMessage) (last bool, err error)) 
 // system call returns, and tells of failures; only the last one is answered in
 // any case, which ends the wait.
 func (s *socket) batch(messages []message) ([]error, error) {
-	var b []byte
+	b := s.out[:0]
 	first := s.seq + 1
 	for i, m := range messages {
 		var flags uint16
@@ -99,6 +103,7 @@ func (s *socket) batch(messages []message) ([]error, error) {
 		}
 		b = s.append(b, m, flags)
 	}
+	s.out = b
 	if err := s.send(b); err != nil {
 		return nil, err
 	}
@@ -117,7 +122,7 @@ func (s *socket) batch(messages []message) ([]error, error) {
 
 // dump implements door.
 func (s *socket) dump(m message) (entries [][]byte, err error) {
-	if err := s.send(s.append(nil, m, unix.NLM_F_DUMP)); err != nil {
+	if err := s.send(s.append(s.out[:0], m, unix.NLM_F_DUMP)); err != nil {
 		return nil, err
 	}
 	err = s.receive(func(m syscall.NetlinkMessage) (bool, error) {
