@@ -4,6 +4,8 @@ SHELL   := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 FUZZTIME ?= 10s
+# How many packets rain on the receive path in make fuzz.
+PACKETS ?= 2000000
 # Where make bench leaves the fate of each event, and flags for it.
 RAW   ?= bench/results
 BENCH ?=
@@ -91,7 +93,8 @@ bench: bin/harmony bin/vm ## Measure beside the peers, and print a table (BENCH=
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants
 
-fuzz: ## Fuzz every target for FUZZTIME each
+fuzz: ## Fuzz every target for FUZZTIME each, and let PACKETS rain on a node
+	go test ./vrrp -run '^TestStorm$$' -v -timeout 30m -packets $(PACKETS)
 	@grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u | while read -r dir; do \
 		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
 			echo "fuzz $$dir $$target"; \
@@ -102,7 +105,7 @@ fuzz: ## Fuzz every target for FUZZTIME each
 acceptance: ## Run everything, and keep the output in docs/acceptance
 	mkdir -p docs/acceptance
 	for target in check test fuzz demo bench; do \
-		$(MAKE) --no-print-directory RAW=docs/acceptance $$target 2>&1 | tee docs/acceptance/$$target.txt; \
+		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 $$target 2>&1 | tee docs/acceptance/$$target.txt; \
 	done
 
 clean: ## Remove what make has built or fetched

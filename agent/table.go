@@ -60,8 +60,8 @@ func writeRouters(w io.Writer, s Status, wide bool, now time.Time) {
 			r.Router.Priority.Effective(), prefixes(r.Router.Addresses), why(r))
 		if wide {
 			c := r.Counters
-			fmt.Fprintf(w, "\t\t\t\t%s vrid %d\tsent %d, received %d, dropped %d, transitions %d, announcements %d\n",
-				r.Router.Home(), r.Router.VRID, c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced)
+			fmt.Fprintf(w, "\t\t\t\t%s vrid %d version %v%s\tsent %d, received %d, dropped %d, transitions %d, announcements %d\n",
+				r.Router.Home(), r.Router.VRID, r.Router.Version, wireOptions(r.Router), c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Election.Overrides)) {
@@ -93,6 +93,21 @@ func writeTrackers(w io.Writer, s Status, now time.Time) {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Router, t.Name, t.Check, weight, age(t.Since, now), t.state())
 	}
+}
+
+// wireOptions names what of a router's adverts is not as usual.
+func wireOptions(r vrrp.Router) (text string) {
+	if r.Checksum == vrrp.MessageOnly {
+		text += " checksum " + r.Checksum.String()
+	}
+	switch r.Auth.Type {
+	case vrrp.AuthNone:
+	case vrrp.AuthHMAC:
+		text += fmt.Sprintf(" hmac key %d %v", r.Auth.Active, r.Auth.Mode)
+	default:
+		text += " " + r.Auth.Type.String()
+	}
+	return text
 }
 
 func total(d vrrp.Drops) (n uint64) {

@@ -148,10 +148,11 @@ func (n *Node) hearHMAC(r *router, e Received, a Advert) doubt {
 // has left the window orders nothing any more: the window itself refuses it.
 func (n *Node) remember(r *router, from netip.Addr, seq uint64) doubt {
 	m := &r.memory
-	maps.DeleteFunc(m.heard, func(_ netip.Addr, last uint64) bool { return skewOf(n.now, last).Abs() > r.window() })
-	if last, ok := m.heard[from]; ok && !after(seq, last) {
+	left := func(_ netip.Addr, last uint64) bool { return skewOf(n.now, last).Abs() > r.window() }
+	if last, ok := m.heard[from]; ok && !left(from, last) && !after(seq, last) {
 		return doubt{DropReplay, "is not later than its last one"}
 	}
+	maps.DeleteFunc(m.heard, left)
 	if m.heard == nil {
 		m.heard = map[netip.Addr]uint64{}
 	}

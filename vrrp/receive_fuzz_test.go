@@ -10,15 +10,17 @@ import (
 )
 
 // fuzzedRouters are what the fuzzer sends to: every way to authenticate, both
-// versions, both families, each under its own VRID.
+// versions, both families, unicast, each under its own VRID.
 func fuzzedRouters() []Router {
 	six := withHMAC(Permissive, AuthKey{1, hmacKey(0)}, AuthKey{2, hmacKey(9)})
 	six.Family = IPv6
+	unicast := plainRouter()
+	unicast.Unicast = []netip.Addr{peer}
 	old, plain2 := withHMAC(Enforce, AuthKey{1, hmacKey(0)}), plainRouter()
 	old.Version, plain2.Version = VRRPv2, VRRPv2
 	list := []Router{
 		plainRouter(), plain2, withPassword(AuthPassword, "secret"), withPassword(AuthAH, "secret"),
-		withHMAC(Enforce, AuthKey{1, hmacKey(0)}), old, six,
+		withHMAC(Enforce, AuthKey{1, hmacKey(0)}), old, six, unicast,
 	}
 	for i := range list {
 		list[i].Name, list[i].VRID = string(rune('a'+i)), uint8(51+i)

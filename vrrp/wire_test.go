@@ -60,6 +60,9 @@ func advertOf(r Router, src netip.Addr, now time.Time) Received {
 	n := NewNode()
 	n.now = now
 	dst := group(r.Family)
+	if len(r.Unicast) > 0 {
+		dst = self
+	}
 	s := Send{Src: src, Dst: dst, Packet: r.advert(r.Priority.Effective(), 0).encode(src, dst)}
 	return arrived(n.sign(&router{Router: r}, []Send{s})[0])
 }

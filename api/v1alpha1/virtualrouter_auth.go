@@ -30,6 +30,10 @@ const (
 // Authentication says how nodes know each other's adverts from a stranger's. It
 // must be the same on all nodes: what is authenticated in another way is not
 // listened to. The standards have had none since 2004; these are keepalived's.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.password) == (has(self.type) && self.type in ['Password', 'AH'])",message="password belongs to types Password and AH, which need it"
+// +kubebuilder:validation:XValidation:rule="has(self.keys) == (has(self.type) && self.type == 'HMAC')",message="keys belong to type HMAC, which needs them"
+// +kubebuilder:validation:XValidation:rule="has(self.type) && self.type == 'HMAC' || !has(self.activeKey) && !has(self.mode) && !has(self.window)",message="activeKey, mode and window belong to type HMAC"
 type Authentication struct {
 	// Type is None; Password, up to 8 bytes that everybody on the link can
 	// read, which protects from mistakes only; AH, an IP Authentication Header
@@ -53,6 +57,7 @@ type Authentication struct {
 	// all nodes, then make it the active one, then remove the old one.
 	//
 	// +optional
+	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=id
