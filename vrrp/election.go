@@ -181,7 +181,7 @@ func (n *Node) reassert(r *router, rival Peer) {
 	if n.due(r.rivalTellAt) {
 		r.rivalTellAt = n.now.Add(rivalTellSpacing)
 		r.counters.Rivals++
-		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority, Node: rival.Name})
+		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority, Node: rival.Name, Own: r.prio.Effective()})
 	}
 	if !n.due(r.rivalAt) {
 		r.repairAt = r.rivalAt

@@ -23,6 +23,8 @@ type Options struct {
 	// Observe, if set, is told of every transition, in order, on the engine's
 	// goroutine: it must neither block nor call the Engine.
 	Observe func(Transition)
+	// ObserveRival, if set, is told of every Rival in the same way.
+	ObserveRival func(Rival)
 	// Inherit are the addresses, by interface, that a previous life has left
 	// with Leave; see the event of this name.
 	Inherit map[string][]netip.Prefix

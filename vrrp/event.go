@@ -128,7 +128,8 @@ type Lost struct {
 type Rival struct {
 	Key      Key
 	Addr     netip.Addr
-	Priority uint8
+	Priority uint8  // the rival's
+	Own      uint8  // ours, not below it
 	Node     string // its name, where the transport knows it
 }
 

@@ -248,6 +248,9 @@ func (l *loop) carryOut(a Action) {
 		l.Log.Warn("addresses were removed by somebody else; putting them back", "router", a.Key.String(), "iface", a.Interface, "vip", a.Addresses)
 	case Rival:
 		l.Log.Warn("another node advertises what we own", "router", a.Key.String(), "rival", a.Addr.String(), "node", a.Node, "priority", a.Priority)
+		if l.ObserveRival != nil {
+			l.ObserveRival(a)
+		}
 	case Refused:
 		l.Log.Warn("advert refused; more of this kind are only counted", "router", a.Key.String(), "reason", a.Reason.String(), "from", a.Addr.String(), "ttl", a.TTL, "why", a.Text)
 	}

@@ -195,7 +195,7 @@ func (n *Node) masterDown(r *router) {
 
 // change makes a transition and leaves no timer of the old state running.
 func (n *Node) change(r *router, to State, why Cause, text string) {
-	n.out = append(n.out, Transition{Key: r.Key, At: n.now, From: r.state, To: to, Cause: why, Text: text})
+	n.out = append(n.out, Transition{Key: r.Key, At: n.now, From: r.state, To: to, Cause: why, Priority: r.prio.Effective(), Text: text})
 	r.state, r.since, r.cause, r.text = to, n.now, why, text
 	r.counters.Transitions++
 	r.released, r.graced, r.preemptAt, r.notBefore, r.claim = false, false, time.Time{}, time.Time{}, nil

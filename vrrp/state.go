@@ -80,10 +80,11 @@ func (c *Cause) UnmarshalText(b []byte) error { return enumValue(causeNames[:], 
 // Transition is a change of state. It is an Action, so that it stands in order
 // among the others: it comes before the actions that carry it out.
 type Transition struct {
-	Key   Key       `json:"key"`
-	At    time.Time `json:"at"`
-	From  State     `json:"from"`
-	To    State     `json:"to"`
-	Cause Cause     `json:"cause"`
-	Text  string    `json:"text"` // one line with all inputs of the decision
+	Key      Key       `json:"key"`
+	At       time.Time `json:"at"`
+	From     State     `json:"from"`
+	To       State     `json:"to"`
+	Cause    Cause     `json:"cause"`
+	Priority uint8     `json:"priority"` // ours, effective
+	Text     string    `json:"text"`     // one line with all inputs of the decision
 }

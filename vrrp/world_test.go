@@ -108,7 +108,7 @@ func (w *world) carryOut(m *member, a Action) {
 	switch a := a.(type) {
 	case Transition:
 		w.moved++
-		if a.Cause == NoCause || a.Text == "" || a.From == a.To {
+		if a.Cause == NoCause || a.Text == "" || a.From == a.To || a.Priority == 0 {
 			w.t.Errorf("%s: transition without a cause: %+v", m.name, a)
 		}
 	case AddAddresses:
