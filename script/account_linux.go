@@ -19,6 +19,10 @@ func Check(s Script) error {
 	return err
 }
 
+// SecureFolder returns nil if nobody but root can change which folder that path
+// is, and what is in it.
+func SecureFolder(path string) error { return walk(path, lstat, folderFault) }
+
 // admit is Check, and says who runs it.
 func admit(s Script) (account, error) {
 	if err := s.Validate(); err != nil {

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -10,13 +11,16 @@ import (
 // InsecureError says why a script is not run: somebody who is neither root nor
 // the user it runs as could decide what is run, or it is no program.
 type InsecureError struct {
-	Script string // its name
+	Script string // its name; "" if it is about a folder
 	Path   string // the file or folder that is at fault
 	Reason string // and what to do
 }
 
 // Error names the script, the path and the reason.
 func (e *InsecureError) Error() string {
+	if e.Script == "" {
+		return e.Path + " " + e.Reason
+	}
 	return fmt.Sprintf("script %s is not run: %s %s", e.Script, e.Path, e.Reason)
 }
 
@@ -42,15 +46,45 @@ const maxLinks = 40
 // nil if every folder and link on the way, and the program, can be changed by
 // root and who alone. look is lstat.
 func secure(name, program string, who account, look func(string) (node, error)) error {
+	err := walk(program, look, func(at string, n node, last bool) string { return fault(at, n, who, last) })
+	if bad, ok := errors.AsType[*InsecureError](err); ok {
+		bad.Script = name
+		return bad
+	}
+	if err != nil {
+		return fmt.Errorf("script %s: %w", name, err)
+	}
+	return nil
+}
+
+// folderFault is fault for a folder in which root keeps something else.
+func folderFault(at string, n node, _ bool) string {
+	perm := n.mode.Perm()
+	switch {
+	case n.uid != 0:
+		return fmt.Sprintf("belongs to user %d: chown root %s", n.uid, at)
+	case perm&0o002 != 0:
+		return "is a folder that everybody may write to: choose one where only root may, such as /run/harmony"
+	case perm&0o020 != 0 && n.gid != 0:
+		return fmt.Sprintf("may be written to by group %d: chmod g-w %s", n.gid, at)
+	case !n.mode.IsDir():
+		return "is not a folder"
+	}
+	return ""
+}
+
+// walk goes from the root to a path as the kernel would, and ends at the first
+// thing that judge has a reason against: last is what the path names.
+func walk(program string, look func(string) (node, error), judge func(at string, n node, last bool) string) error {
 	at, links := "/", 0
 	rest := strings.Split(strings.TrimPrefix(program, "/"), "/")
 	here, err := look(at)
 	if err != nil {
-		return fmt.Errorf("script %s: %w", name, err)
+		return err
 	}
 	for {
-		if reason := fault(at, here, who, len(rest) == 0); reason != "" {
-			return &InsecureError{Script: name, Path: at, Reason: reason}
+		if reason := judge(at, here, len(rest) == 0); reason != "" {
+			return &InsecureError{Path: at, Reason: reason}
 		}
 		if len(rest) == 0 {
 			return nil
@@ -59,21 +93,21 @@ func secure(name, program string, who account, look func(string) (node, error)) 
 		rest = rest[1:]
 		n, err := look(next)
 		if err != nil {
-			return fmt.Errorf("script %s: %w", name, err)
+			return err
 		}
 		if n.mode&fs.ModeSymlink == 0 {
 			at, here = next, n
 			continue
 		}
 		if links++; links > maxLinks {
-			return fmt.Errorf("script %s: %s: too many symbolic links", name, next)
+			return fmt.Errorf("%s: too many symbolic links", next)
 		}
 		if path.IsAbs(n.link) {
 			at = "/"
 		}
 		rest = append(words(n.link), rest...)
 		if here, err = look(at); err != nil {
-			return fmt.Errorf("script %s: %w", name, err)
+			return err
 		}
 	}
 }
