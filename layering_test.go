@@ -27,20 +27,21 @@ var imports = map[string]string{
 	"nft":               "",
 	"script":            "", // a leaf: trackers and notifications both run scripts
 	"check":             "script",
+	"notify":            "vrrp script",
 	"nginxconf":         "runfile",
 	"source":            "api/v1alpha1 runfile",
 	"source/folder":     "api/v1alpha1 source",
 	"source/kube":       "api/v1alpha1 source",
 	"source/keepalived": "api/v1alpha1 source",
 	"ingress":           "api/v1alpha1 source nginxconf",
-	"cluster":           "api/v1alpha1 source ingress vrrp ipvs nft check nginxconf script",
+	"cluster":           "api/v1alpha1 source ingress vrrp ipvs nft check nginxconf script notify",
 	"cluster/gossip":    "vrrp",
 	"cluster/provision": "api/v1alpha1",
 	"cluster/contiv":    "api/v1alpha1",
 	"cluster/aci":       "api/v1alpha1",
 	"controller":        "api/v1alpha1 source cluster",
 	"agent": "api/v1alpha1 source source/folder source/kube source/keepalived ingress cluster cluster/gossip " +
-		"vrrp vrrp/vip ipvs nft check nginxconf runfile script",
+		"vrrp vrrp/vip ipvs nft check nginxconf runfile script notify",
 	"cmd/harmony": "*",
 }
 
@@ -72,6 +73,7 @@ var pure = map[string]string{
 	"nft":          "",
 	"script":       "",
 	"check":        "runner.go",
+	"notify":       "notifier.go",
 	"nginxconf":    "apply.go supervisor.go",
 	"source":       "",
 	"ingress":      "",
