@@ -51,6 +51,7 @@ type elector struct {
 	lastWord time.Time // of the worker
 	silent   bool      // the lease has run out
 
+	outbox   outbox
 	worker   *workerProc
 	report   WorkerReport
 	waiters  []chan<- bool // who waits for the next report
@@ -84,7 +85,7 @@ func Run(ctx context.Context, o Options) error {
 	defer e.pulse.close()
 	beRealTime(o.Log)
 	e.engine, err = vrrp.Start(vrrp.Options{
-		Log: o.Log, Actuator: e.vips, Observe: e.observe, Inherit: e.left, Pulse: e.pulse.beat,
+		Log: o.Log, Actuator: e.vips, Observe: e.observe, ObserveRival: e.observeRival, Inherit: e.left, Pulse: e.pulse.beat,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the election: %w", err)
@@ -125,14 +126,6 @@ func (e *elector) openActuators() error {
 	return nil
 }
 
-// observe runs in the engine's goroutine.
-func (e *elector) observe(vrrp.Transition) {
-	select {
-	case e.moved <- struct{}{}:
-	default:
-	}
-}
-
 // loop owns the elector's state until ctx ends, or the engine by itself.
 func (e *elector) loop(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
@@ -165,7 +158,7 @@ func (e *elector) loop(ctx context.Context) error {
 		case <-restart.timer.C:
 			e.spawn(restart)
 		case <-e.moved:
-			e.tell(toWorker{Election: e.election()})
+			e.tell(toWorker{Election: e.election(), Events: e.outbox.take()})
 		case <-reload.c:
 			e.o.Log.Info("reload asked for", "signal", "SIGHUP")
 			e.tell(toWorker{Reload: true})
@@ -189,6 +182,7 @@ func (e *elector) do(ctx context.Context, f func()) error {
 
 // heard takes one message of the worker; any message renews the lease.
 func (e *elector) heard(m toElector) {
+	e.outbox.done(m.Notified)
 	e.lastWord = time.Now()
 	e.checkLease()
 	if m.Desired != nil {
@@ -246,7 +240,7 @@ func (e *elector) apply() {
 func (e *elector) election() *ElectionReport {
 	return &ElectionReport{
 		PID: os.Getpid(), Started: e.started, Routers: e.engine.Status(), Strays: e.engine.Strays(), Overrides: maps.Clone(e.orders), Drained: e.orders.Drained(),
-		Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil,
+		Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil, Untold: e.outbox.lost(),
 	}
 }
 
@@ -267,7 +261,7 @@ func (e *elector) stop() error {
 	e.o.Log.Info("stopping", "routers", len(e.wish.Routers), "keep", e.o.Keep)
 	stays, err := e.endElection(ctx)
 	if e.worker != nil {
-		e.tell(toWorker{Stop: true, Keep: e.o.Keep})
+		e.tell(toWorker{Events: e.outbox.take(), Stop: true, Keep: e.o.Keep})
 		err = errors.Join(err, e.worker.wait(stopTimeout))
 	}
 	if !stays {

@@ -17,7 +17,7 @@ func (w *worker) report() *WorkerReport {
 	r := &WorkerReport{
 		PID: os.Getpid(), Started: w.started, Source: w.source,
 		Trackers: trackers(w.state.Routers, w.checks.Verdicts()), Services: w.services(),
-		Sites: sites(w.plan.NGINX), Firewall: w.plan.Firewall,
+		Sites: sites(w.plan.NGINX), Firewall: w.plan.Firewall, Notify: w.notifier.Status(),
 	}
 	if w.watchdog != nil {
 		seen := w.watchdog.report()

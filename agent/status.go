@@ -7,6 +7,7 @@ import (
 	"harmony/ipvs"
 	"harmony/nft"
 	"harmony/nginxconf"
+	"harmony/notify"
 	"harmony/source"
 	"harmony/vrrp"
 )
@@ -37,6 +38,9 @@ type ElectionReport struct {
 	// Fenced says whether the kernel silences our addresses when the elector
 	// dies.
 	Fenced bool `json:"fenced"`
+	// Untold counts the changes of state that no script or FIFO was told of,
+	// since there was no worker for long.
+	Untold uint64 `json:"untold,omitempty"`
 }
 
 // WorkerReport is what the worker says is true. PID 0: there has been none.
@@ -52,6 +56,7 @@ type WorkerReport struct {
 	NGINX    nginxconf.Status `json:"nginx"`
 	Sites    []SiteStatus     `json:"sites"`
 	Watchdog *WatchdogStatus  `json:"watchdog,omitempty"` // nil: the worker cannot watch
+	Notify   notify.Status    `json:"notify"`
 }
 
 // SourceStatus says what the node decides from.

@@ -6,12 +6,14 @@ import (
 	"io"
 	"sync"
 
+	"harmony/notify"
 	"harmony/vrrp"
 )
 
 // Elector and worker talk over a socket pair in JSON, one message after the
 // other. Each message is the whole of what its sender knows of a kind, so a
-// lost process loses nothing: its successor says it all again.
+// lost process loses nothing: its successor says it all again. Only what others
+// are to be told of is a sequence, which the elector keeps until it is told.
 
 // toElector is what the worker says. An empty message is a heartbeat: every
 // message renews the lease.
@@ -20,6 +22,8 @@ type toElector struct {
 	Desired *desired `json:"desired,omitempty"`
 	// Report replaces what the elector answers of the worker in status.
 	Report *WorkerReport `json:"report,omitempty"`
+	// Notified are the numbers of the events that are told; see notify.Outbox.
+	Notified []uint64 `json:"notified,omitempty"`
 }
 
 // desired is the worker's wish of the election.
@@ -54,6 +58,10 @@ type toWorker struct {
 	Refresh bool `json:"refresh,omitempty"`
 	// Reload asks for the source to be read again (SIGHUP).
 	Reload bool `json:"reload,omitempty"`
+	// Told and Events are for others to be told of; see notify.Outbox. Unlike the
+	// rest they are not the whole: each worker gets each of them once.
+	Told   []notify.Event `json:"told,omitempty"`
+	Events []notify.Event `json:"events,omitempty"`
 	// Stop ends the worker: what is ours leaves the kernel, unless Keep.
 	Stop bool `json:"stop,omitempty"`
 	Keep bool `json:"keep,omitempty"`
@@ -66,6 +74,11 @@ func (m toWorker) with(later toWorker) toWorker {
 	}
 	if later.Tracked != nil {
 		m.Tracked = later.Tracked
+	}
+	m.Told = append(m.Told, later.Told...)
+	m.Events = append(m.Events, later.Events...)
+	if over := len(m.Events) - notify.MaxPending; over > 0 { // the outbox has lost them, too
+		m.Events = m.Events[over:]
 	}
 	m.Refresh = m.Refresh || later.Refresh
 	m.Reload = m.Reload || later.Reload

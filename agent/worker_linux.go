@@ -18,6 +18,7 @@ import (
 	"harmony/cluster"
 	"harmony/ipvs"
 	"harmony/nft"
+	"harmony/notify"
 	"harmony/script"
 	"harmony/source"
 	"harmony/source/folder"
@@ -59,6 +60,9 @@ type worker struct {
 	masq     *nft.Table                               // nil while the kernel has no nft
 	wall     *nft.Firewall                            // nil while the kernel has no nft
 
+	notifier *notify.Notifier
+	notified chan struct{} // it has told of something; capacity 1
+
 	watchdog *watchdog // nil while there is nothing to silence with
 	election ElectionReport
 	joined   bool             // the elector knows our routers
@@ -79,7 +83,7 @@ func RunWorker(ctx context.Context, o Options) error {
 	defer conn.Close()
 	w := &worker{
 		o: o, started: time.Now(), elector: newLink(conn), msgs: make(chan toWorker, 16),
-		dirty: make(chan struct{}, 1), faults: map[string]error{},
+		dirty: make(chan struct{}, 1), notified: make(chan struct{}, 1), faults: map[string]error{},
 		store: source.NewStore(string(o.RunDir)),
 	}
 	w.checks = check.NewRunner(check.Options{
@@ -89,6 +93,7 @@ func RunWorker(ctx context.Context, o Options) error {
 	if w.watchdog, err = watch(os.NewFile(PulseFD, "pulse"), o.Log); err != nil {
 		o.Log.Warn("a stalled elector will not be silenced", "err", err)
 	}
+	w.openNotifier()
 	go w.listen()
 	err = w.run(ctx)
 	return errors.Join(err, w.unwatch())
@@ -153,14 +158,16 @@ func (w *worker) run(parent context.Context) error {
 			if !ok {
 				return w.surrender()
 			}
-			if m.Stop {
-				return w.cleanUp(m.Keep)
-			}
 			w.told(m)
+			if m.Stop {
+				return w.end(m.Keep)
+			}
 		case <-changed:
 			w.reload()
 		case <-w.dirty:
 			w.replan()
+		case <-w.notified:
+			w.say(toElector{Notified: w.notifier.Fetch()})
 		case <-beat.C:
 			w.say(toElector{})
 			if !w.joined {
@@ -184,7 +191,9 @@ func (w *worker) told(m toWorker) {
 	if m.Tracked != nil {
 		w.memory = m.Tracked
 	}
-	if m.Reload {
+	w.notifier.Recall(m.Told)
+	w.notifier.Tell(m.Events)
+	if m.Reload && !m.Stop {
 		w.reload()
 	}
 	if m.Refresh {
@@ -243,6 +252,7 @@ func (w *worker) replan() {
 // the first results of what they track, and lead it ever after, since a
 // failover waits for nothing.
 func (w *worker) program() {
+	w.fault("notify", w.notifier.Set(w.plan.Notify)) // before the routers that it is about
 	if w.joined {
 		w.join()
 	}
@@ -329,6 +339,8 @@ func (w *worker) surrender() error {
 		return errors.Join(ErrElectorGone, unwatched, fmt.Errorf("surrendering: %w", err))
 	}
 	owned = vrrp.SecretsOf(w.plan.Routers).Restore(owned)
-	err = vrrp.Surrender(owned, vips, w.election.Fenced, w.o.Log)
-	return errors.Join(ErrElectorGone, err, unwatched, vips.Sweep(nil), vips.Close())
+	err = errors.Join(vrrp.Surrender(owned, vips, w.election.Fenced, w.o.Log), vips.Sweep(nil), vips.Close())
+	w.notifier.Tell(stopped(w.election.Routers))
+	w.closeNotifier()
+	return errors.Join(ErrElectorGone, err, unwatched)
 }

@@ -159,7 +159,8 @@ func (e *elector) spawn(b *backoff) {
 	}
 	e.worker = w
 	e.o.Log.Info("worker started", "pid", w.cmd.Process.Pid)
-	e.tell(toWorker{Election: e.election(), Tracked: e.wish.Tracked})
+	told, events := e.outbox.restart()
+	e.tell(toWorker{Election: e.election(), Tracked: e.wish.Tracked, Told: told, Events: events})
 }
 
 // workerEnded notes the unexpected end of the worker. The election goes on.

@@ -6,6 +6,7 @@ import (
 	"harmony/check"
 	"harmony/ipvs"
 	"harmony/nginxconf"
+	"harmony/notify"
 	"harmony/script"
 	"harmony/source"
 	"harmony/vrrp"
@@ -17,7 +18,11 @@ type State struct {
 	Routers  []Router
 	Services []Service
 	Scripts  []script.Script // that objects may name; in the order of their names
-	NGINX    nginxconf.Config
+
+	SyncGroups []notify.Group // of which Settings say more
+	NotifyFIFO notify.FIFO
+
+	NGINX nginxconf.Config
 }
 
 // Router is a virtual router in one family, with the priorities of all nodes.
@@ -27,6 +32,7 @@ type Router struct {
 	Priorities  map[string]uint8 // by node
 	Firewall    Firewall
 	Trackers    []Tracker // in the user's order
+	Notify      notify.Hooks
 }
 
 // Service is a layer 4 service with all its real servers.

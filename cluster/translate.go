@@ -37,6 +37,7 @@ func translate(s source.Snapshot, incumbent map[source.Ref]bool) (State, []sourc
 	for _, i := range precedence(v1alpha1.KindVirtualRouter, admitted.VirtualRouters, incumbent) {
 		t.router(&admitted.VirtualRouters[i])
 	}
+	t.strayGroups()
 	sites, upstreams, problems := ingress.Translate(admitted)
 	t.state.NGINX.Sites, t.state.NGINX.Upstreams = sites, upstreams
 	t.problems = append(t.problems, problems...)
@@ -140,9 +141,13 @@ func (t *translator) settings() {
 		if *spec.HTTPPort == *spec.HTTPSPort {
 			r.Refuse("spec.httpsPort", source.CodeConflict, "must not be the same as httpPort, %d", *spec.HTTPPort)
 		}
-		scripts := t.scripts(&r, spec.Scripts)
-		if !r.Refused() {
-			used, t.state.Scripts = spec, scripts
+		before := t.state.Scripts
+		t.state.Scripts = t.scripts(&r, spec.Scripts)
+		groups, fifo := t.syncGroups(&r, spec.SyncGroups), t.notifyFIFO(&r, spec.NotifyFIFO)
+		if r.Refused() {
+			t.state.Scripts = before
+		} else {
+			used, t.state.SyncGroups, t.state.NotifyFIFO = spec, groups, fifo
 		}
 		t.problems = append(t.problems, r.Problems...)
 	}

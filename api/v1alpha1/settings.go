@@ -43,6 +43,21 @@ type SettingsSpec struct {
 	// +listType=map
 	// +listMapKey=name
 	Scripts []Script `json:"scripts,omitempty"`
+
+	// SyncGroups say more of sync groups. A group that is not listed is one all
+	// the same.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=255
+	// +listType=map
+	// +listMapKey=name
+	SyncGroups []SyncGroup `json:"syncGroups,omitempty"`
+
+	// NotifyFIFO gets a line for each notification, whether or not a script is
+	// run. As with Scripts, only a file or folder may say so.
+	//
+	// +optional
+	NotifyFIFO *NotifyFIFO `json:"notifyFIFO,omitempty"`
 }
 
 // Script is a script or program that a node runs, without a shell, with a

@@ -155,6 +155,13 @@ type VirtualRouterSpec struct {
 	//
 	// +optional
 	Firewall Firewall `json:"firewall,omitzero"`
+
+	// Notify says which scripts are told what becomes of the router on a node.
+	// NAME is the router's, with "/IPv4" or "/IPv6" after it if it has
+	// addresses of both families: these are elected apart, and told apart.
+	//
+	// +optional
+	Notify Notify `json:"notify,omitzero"`
 }
 
 // Announce says how often addresses are announced.

@@ -1,0 +1,56 @@
+package agent
+
+import (
+	"context"
+	"time"
+
+	"harmony/notify"
+	"harmony/script"
+	"harmony/vrrp"
+)
+
+// lastNotices is how long a worker that ends waits for notify scripts, those of
+// the stop among them. It is well within stopTimeout.
+const lastNotices = 8 * time.Second
+
+// openNotifier makes what tells others of the election. Where scripts cannot be
+// run each says so, and the FIFO works.
+func (w *worker) openNotifier() {
+	o := notify.Options{Log: w.o.Log, Done: w.hasNotified}
+	scripts, err := script.NewRunner()
+	if o.Run = scripts.Run; err != nil {
+		o.Run = func(context.Context, script.Script, script.Input) script.Result { return script.Result{Err: err} }
+	}
+	w.notifier = notify.New(o)
+}
+
+// hasNotified runs in any goroutine.
+func (w *worker) hasNotified() {
+	select {
+	case w.notified <- struct{}{}:
+	default:
+	}
+}
+
+// end is an orderly end of the worker: what is ours leaves the kernel while the
+// last notices are told.
+func (w *worker) end(keep bool) error {
+	err := w.cleanUp(keep)
+	w.closeNotifier()
+	return err
+}
+
+func (w *worker) closeNotifier() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastNotices)
+	defer cancel()
+	w.notifier.Close(ctx)
+}
+
+// stopped are the events that a dead elector cannot tell any more.
+func stopped(routers []vrrp.RouterStatus) []notify.Event {
+	var out []notify.Event
+	for _, r := range routers {
+		out = append(out, notify.Event{Key: r.Router.Key, To: vrrp.Stopped, Cause: vrrp.Shutdown, Priority: r.Router.Priority.Effective()})
+	}
+	return out
+}
