@@ -110,7 +110,7 @@ func TestRouters(t *testing.T) {
 		{"defaults", router("a", ""), []string{"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 100 every 1s preempt 0 0s to []"}, nil},
 		{"both families", router("a", "addresses: ['fd00::1', 10.0.0.1, 'fe80::1/64', 10.0.0.2/24]"), []string{
 			"a/IPv4 vrid 51 eth0 [10.0.0.1/32 10.0.0.2/24] priority 100 every 1s preempt 0 0s to []",
-			"a/IPv6 vrid 51 eth0 [fd00::1/128 fe80::1/64] priority 100 every 1s preempt 0 0s to []"}, nil},
+			"a/IPv6 vrid 51 eth0 [fe80::1/64 fd00::1/128] priority 100 every 1s preempt 0 0s to []"}, nil},
 		{"priority of this node", router("a", "priority: 50, priorities: [{node: edge-2, priority: 140}, {node: edge-1, priority: 150}]"), []string{"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 150 every 1s preempt 0 0s to []"}, nil},
 		{"priority of other nodes", router("a", "priority: 50, priorities: [{node: edge-2, priority: 140}]"), []string{"a/IPv4 vrid 51 eth0 [10.0.0.100/24] priority 50 every 1s preempt 0 0s to []"}, nil},
 		{"bounds", router("a", "vrid: 255, priority: 255, advertInterval: 40950ms, preempt: {mode: Delay, delay: 1000s}"), []string{"a/IPv4 vrid 255 eth0 [10.0.0.100/24] priority 255 every 40.95s preempt 2 16m40s to []"}, nil},
@@ -128,6 +128,10 @@ func TestRouters(t *testing.T) {
 			[]string{"error Conflict VirtualRouter b spec.vrid: VRID 51 of IPv4 on eth0 belongs to VirtualRouter a"}},
 		{"same address", router("a", "addresses: [10.0.0.1, 10.0.0.2]") + router("b", "vrid: 52, addresses: [10.0.0.3, 10.0.0.2/24]"), []string{"a/IPv4 vrid 51 eth0 [10.0.0.1/32 10.0.0.2/32] priority 100 every 1s preempt 0 0s to []"},
 			[]string{"error Conflict VirtualRouter b spec.addresses[1]: 10.0.0.2 belongs to VirtualRouter a"}},
+		{"VirtualRouter: link-local addresses are one on each interface",
+			router("a", "addresses: ['fe80::1/64']") + router("b", "interface: eth1, addresses: ['fe80::1/64']") + router("c", "vrid: 52, addresses: ['fe80::1/64']"),
+			[]string{"a/IPv6 vrid 51 eth0 [fe80::1/64] priority 100 every 1s preempt 0 0s to []", "b/IPv6 vrid 51 eth1 [fe80::1/64] priority 100 every 1s preempt 0 0s to []"},
+			[]string{"error Conflict VirtualRouter c spec.addresses[0]: fe80::1 on eth0 belongs to VirtualRouter a"}},
 		{"what is refused claims nothing", router("a", "vrid: 52, addresses: [10.0.0.3]") + router("b", "vrid: 52, addresses: [10.0.0.2]") + router("c", "vrid: 53, addresses: [10.0.0.2]"), []string{
 			"a/IPv4 vrid 52 eth0 [10.0.0.3/32] priority 100 every 1s preempt 0 0s to []",
 			"c/IPv4 vrid 53 eth0 [10.0.0.2/32] priority 100 every 1s preempt 0 0s to []"},

@@ -47,7 +47,7 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	common.Preempt, common.PreemptDelay = preempt(r, spec.Preempt)
 	patience(r, &common.Router, spec)
 	common.Announcing = announcing(r, spec.Announce)
-	addresses, claims := addresses(r, spec.Addresses)
+	addresses, claims := addresses(r, spec.Interface, spec.Addresses)
 	wire(r, spec, addresses, &common.Router)
 	common.MinTTL = minTTL(r, spec.Transport)
 	peers := peers(r, spec.Transport, addresses)
@@ -115,7 +115,7 @@ func preempt(r *source.Report, p v1alpha1.Preempt) (vrrp.PreemptMode, time.Durat
 
 // addresses returns the virtual addresses by family, in the user's order, and
 // what the router claims by them.
-func addresses(r *source.Report, list []string) (map[vrrp.Family][]netip.Prefix, []claim) {
+func addresses(r *source.Report, iface string, list []string) (map[vrrp.Family][]netip.Prefix, []claim) {
 	byFamily := make(map[vrrp.Family][]netip.Prefix)
 	var claims []claim
 	if len(list) == 0 {
@@ -132,13 +132,29 @@ func addresses(r *source.Report, list []string) (map[vrrp.Family][]netip.Prefix,
 			continue
 		}
 		c := claim{what: addressClaim{p.Addr()}, field: field, name: p.Addr().String()}
+		if p.Addr().IsLinkLocalUnicast() && p.Addr().Is6() { // one on each interface
+			c.what = addressClaim{p.Addr().WithZone(iface)}
+			c.name += " on " + iface
+		}
 		if slices.ContainsFunc(claims, func(o claim) bool { return o.what == c.what }) {
 			r.Refuse(field, source.CodeDuplicate, "%s is there already", p.Addr())
 		}
 		claims = append(claims, c)
 		byFamily[familyOf(p.Addr())] = append(byFamily[familyOf(p.Addr())], p)
 	}
+	// The first address of an IPv6 advert is link-local, if one is there (RFC
+	// 9568 §5.2.9).
+	slices.SortStableFunc(byFamily[vrrp.IPv6], func(a, b netip.Prefix) int {
+		return boolToInt(b.Addr().IsLinkLocalUnicast()) - boolToInt(a.Addr().IsLinkLocalUnicast())
+	})
 	return byFamily, claims
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // peers returns the unicast peers by family, none for multicast.

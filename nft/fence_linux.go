@@ -57,6 +57,8 @@ type Fence struct {
 	aliveARP, aliveND   layout
 	fenceARP, fenceND   layout
 	answerARP, answerND keys // what the kernel has
+	devices             []layout
+	noDevices           bool // there is no table of them
 	log                 *slog.Logger
 }
 
@@ -75,7 +77,9 @@ func NewFence(log *slog.Logger) (*Fence, error) {
 		&expr.Meta{Key: expr.MetaKeyMARK, Register: unix.NFT_REG_1},
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: unix.NFT_REG_1, Data: mark},
 		&expr.Verdict{Kind: expr.VerdictDrop})
-	if err := errors.Join(err1, err2); err != nil {
+	var err3 error
+	f.devices, err3 = deviceTables()
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
 
@@ -149,6 +153,9 @@ func (f *Fence) Clean() error {
 	var b batch
 	b.deleteTable(f.fenceARP)
 	b.deleteTable(f.fenceND)
+	for _, l := range f.devices {
+		b.deleteTable(l)
+	}
 	if err := f.fence.commit(b); err != nil {
 		return fmt.Errorf("removing the fence: %w", err)
 	}

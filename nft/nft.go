@@ -3,11 +3,12 @@
 // its owner lives, and the firewall of addresses. It never touches a table that
 // is not ours.
 //
-//	ip, ip6   harmony           masquerading ([Table])
-//	arp, ip6  harmony-fence     silence, survives its process ([Fence])
-//	arp, ip6  harmony-alive     speech, dies with its process ([Fence])
-//	arp, ip6  harmony-mute      silence while that process hangs ([Mute])
-//	ip, ip6   harmony-firewall  what may come in to virtual addresses ([Firewall])
+//	ip, ip6       harmony           masquerading ([Table])
+//	arp, ip6      harmony-fence     silence, survives its process ([Fence])
+//	arp, ip6      harmony-alive     speech, dies with its process ([Fence])
+//	arp, ip, ip6  harmony-devices   what must not leave with a virtual MAC ([Fence])
+//	arp, ip6      harmony-mute      silence while that process hangs ([Mute])
+//	ip, ip6       harmony-firewall  what may come in to virtual addresses ([Firewall])
 package nft
 
 import (

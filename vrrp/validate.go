@@ -128,9 +128,18 @@ func (r Router) claims() []any {
 		claims = append(claims, "device "+r.Device)
 	}
 	for _, p := range r.Addresses {
-		claims = append(claims, p.Addr())
+		claims = append(claims, scoped(p.Addr(), r.Interface))
 	}
 	return claims
+}
+
+// scoped is addr as one thing on a node: a link-local address is one on each
+// interface.
+func scoped(addr netip.Addr, iface string) netip.Addr {
+	if addr.IsLinkLocalUnicast() {
+		return addr.WithZone(iface)
+	}
+	return addr
 }
 
 // String says what a wireKey stands for.

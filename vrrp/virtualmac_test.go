@@ -104,3 +104,18 @@ func TestDeviceNames(t *testing.T) {
 		t.Errorf("admitted %v, %v", admitted, err)
 	}
 }
+
+// TestLinkLocalOnEachInterface: a link-local address is one on each interface.
+func TestLinkLocalOnEachInterface(t *testing.T) {
+	a := Router{
+		Key: Key{Name: "a", Family: IPv6}, VRID: 1, Interface: "eth0",
+		Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::1/64")}, Priority: Priority{Base: 1}, AdvertInterval: time.Second,
+	}
+	b, c := a, a
+	b.Name, b.Interface = "b", "eth1"
+	c.Name, c.VRID = "c", 2
+	admitted, err := Admit(nil, []Router{a, b, c})
+	if len(admitted) != 2 || err == nil {
+		t.Errorf("admitted %v, %v", admitted, err)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -38,6 +39,7 @@ type Addresses struct {
 	ledger  ledger
 	devices devices
 
+	groups groups
 	raised map[string]bool // virtual MACs that are up; of the goroutine of vrrp.Actuator's methods
 
 	publishing sync.Mutex // serialises journal and fence, guards saved
@@ -70,6 +72,7 @@ func New(o Options) (*Addresses, error) {
 
 // Close closes the sockets. Addresses and journal stay as they are.
 func (a *Addresses) Close() error {
+	a.groups.close()
 	a.kernel.close()
 	return nil
 }
@@ -114,8 +117,9 @@ func (a *Addresses) Sweep(keep func(iface string, addr netip.Prefix) bool) error
 // added from now on. It records which of them existed before us, fences the
 // others, and returns when both is done; so it is called before the engine
 // gets the routers, and never waits for a disk. The same set again only
-// restores the fence, should others have changed it. Addresses that are no
-// longer wanted are forgotten once they are removed.
+// restores the fence, should others have changed it, and listens where an
+// interface has come back. Addresses that are no longer wanted are forgotten
+// once they are removed.
 func (a *Addresses) Prepare(wanted map[string][]netip.Prefix) error {
 	want := make(map[place]bool)
 	for iface, addrs := range wanted {
@@ -143,7 +147,7 @@ func (a *Addresses) Prepare(wanted map[string][]netip.Prefix) error {
 			a.log.Info("address existed before, it will never be removed", "iface", p.Interface, "vip", p.Prefix)
 		}
 	}
-	return a.publish()
+	return errors.Join(a.publish(), a.listen(wanted))
 }
 
 // Add implements vrrp.Actuator. Addresses that Prepare has not heard of are
@@ -232,7 +236,11 @@ func (a *Addresses) Remove(iface string, addrs []netip.Prefix) error {
 	for _, addr := range gone {
 		forgotten = a.ledger.removed(place{iface, addr}) || forgotten
 	}
+	empty := !a.ledger.occupied(iface)
 	a.mu.Unlock()
+	if empty && a.raised[iface] {
+		err = errors.Join(err, a.down(iface))
+	}
 	if forgotten {
 		err = errors.Join(err, a.publish())
 	}
@@ -326,7 +334,11 @@ func (a *Addresses) publish() error {
 		}
 	}
 	if a.fence != nil {
-		err = errors.Join(err, a.fence.Set(fenced))
+		macs := make(map[string]net.HardwareAddr, len(j.Devices))
+		for _, d := range j.Devices {
+			macs[d.Name] = d.MAC()
+		}
+		err = errors.Join(err, a.fence.Set(fenced), a.fence.Devices(macs))
 	}
 	return err
 }

@@ -67,10 +67,10 @@ func (e *elector) set(priority uint8, change ...func(*vrrp.Router)) {
 	places := map[string][]netip.Prefix{}
 	var routers []vrrp.Router
 	var devices []vip.Device
-	for family, addr := range map[vrrp.Family]string{vrrp.IPv4: "10.0.0.100/24", vrrp.IPv6: "fd00::100/64"} {
+	for family, addrs := range map[vrrp.Family][]netip.Prefix{vrrp.IPv4: prefixes("10.0.0.100/24"), vrrp.IPv6: prefixes("fe80::100/64", "fd00::100/64")} {
 		r := vrrp.Router{
 			Key: vrrp.Key{Name: "web", Family: family}, VRID: 51, Interface: "eth0", Device: vrrp.MACDevice("vrrp", family, 51),
-			Addresses: prefixes(addr), Priority: vrrp.Priority{Base: priority}, AdvertInterval: 100 * time.Millisecond,
+			Addresses: addrs, Priority: vrrp.Priority{Base: priority}, AdvertInterval: 100 * time.Millisecond,
 		}
 		for _, f := range change {
 			f(&r)
@@ -231,10 +231,10 @@ func besideKeepalived(t *testing.T, family vrrp.Family, options string) {
  use_vmac
  %s
  virtual_ipaddress {
-  %s/%d
+  %s
  }
 }
-`, options, addr, map[vrrp.Family]int{vrrp.IPv4: 32, vrrp.IPv6: 128}[family])))
+`, options, map[vrrp.Family]string{vrrp.IPv4: "10.0.0.100/32", vrrp.IPv6: "fe80::100/64\n  fd00::100/128"}[family])))
 	keepalived := b.Command(context.Background(), "keepalived", "--vrrp", "--dont-fork", "--log-console", "--log-detail",
 		"-f", conf, "-p", filepath.Join(dir, "pid"), "-r", filepath.Join(dir, "vrrp.pid"))
 	keepalived.Stdout, keepalived.Stderr = output{t, "keepalived"}, output{t, "keepalived"}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 
@@ -205,27 +204,27 @@ func (a *Addresses) lower(answering []netip.Addr) error {
 	if len(a.raised) == 0 {
 		return nil
 	}
-	speaking := make(map[string]bool)
 	a.mu.Lock()
-	for p := range a.ledger.claims {
-		if _, found := slices.BinarySearchFunc(answering, p.Prefix.Addr(), netip.Addr.Compare); found && a.raised[p.Interface] {
-			speaking[p.Interface] = true
-		}
-	}
+	speaking := a.ledger.speaking(answering)
 	a.mu.Unlock()
 	var errs []error
 	for iface := range a.raised {
-		if speaking[iface] {
-			continue
-		}
-		delete(a.raised, iface)
-		link, err := a.kernel.link(a.kernel.links, iface)
-		if err == nil {
-			err = a.kernel.links.LinkSetDown(link)
-		}
-		if err != nil && !isGone(err) {
-			errs = append(errs, fmt.Errorf("silencing device %s: %w", iface, err))
+		if !speaking[iface] {
+			errs = append(errs, a.down(iface))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// down takes a virtual MAC down.
+func (a *Addresses) down(iface string) error {
+	delete(a.raised, iface)
+	link, err := a.kernel.link(a.kernel.links, iface)
+	if err == nil {
+		err = a.kernel.links.LinkSetDown(link)
+	}
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("silencing device %s: %w", iface, err)
+	}
+	return nil
 }

@@ -104,6 +104,25 @@ func (l *ledger) occupied(iface string) bool {
 	return false
 }
 
+// speaking returns the interfaces whose addresses of ours answer, where all
+// that do are in answering. A link-local address may be on several interfaces
+// of which not all answer, so it counts only where there is no other.
+func (l *ledger) speaking(answering []netip.Addr) map[string]bool {
+	global := make(map[string]bool)
+	for p, c := range l.claims {
+		if c == placed && !p.Prefix.Addr().IsLinkLocalUnicast() {
+			global[p.Interface] = true
+		}
+	}
+	found := make(map[string]bool)
+	for p, c := range l.claims {
+		if c == placed && contains(answering, p.Prefix.Addr()) && (!global[p.Interface] || !p.Prefix.Addr().IsLinkLocalUnicast()) {
+			found[p.Interface] = true
+		}
+	}
+	return found
+}
+
 // with returns the places that have one of claims, sorted.
 func (l *ledger) with(claims ...claim) []place {
 	var out []place
@@ -126,4 +145,10 @@ func (l *ledger) fenced() []netip.Addr {
 		delete(ours, p.Prefix.Addr())
 	}
 	return slices.SortedFunc(maps.Keys(ours), netip.Addr.Compare)
+}
+
+// contains says whether addr is in the sorted list.
+func contains(list []netip.Addr, addr netip.Addr) bool {
+	_, found := slices.BinarySearchFunc(list, addr, netip.Addr.Compare)
+	return found
 }

@@ -9,6 +9,7 @@ package vip
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 )
 
@@ -16,6 +17,10 @@ import (
 type Fence interface {
 	// Set is the whole set of addresses that are silent unless they answer.
 	Set(fenced []netip.Addr) error
+	// Devices is the whole set of devices with virtual MACs, by their names. What
+	// the kernel sends there by itself must not turn switches back to a node
+	// that has given way.
+	Devices(devices map[string]net.HardwareAddr) error
 	// Answer is the whole set of addresses that answer. It must not block for
 	// longer than a few system calls.
 	Answer(answering []netip.Addr) error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -25,6 +26,8 @@ import (
 type strictFence struct{ fenced, answering []netip.Addr }
 
 func (f *strictFence) Set(fenced []netip.Addr) error { f.fenced = fenced; return nil }
+
+func (f *strictFence) Devices(map[string]net.HardwareAddr) error { return nil }
 
 func (f *strictFence) Answer(answering []netip.Addr) error {
 	for _, a := range answering {
