@@ -20,9 +20,11 @@ func (t *translator) router(vr *v1alpha1.VirtualRouter) {
 	r := &source.Report{Object: source.RefOf(v1alpha1.KindVirtualRouter, vr)}
 	spec := vr.Spec.WithDefaults()
 	routers, claims := routersOf(r, vr.Name, spec)
-	auth, trackers, hooks := t.authentication(r, spec), t.trackers(r, spec), t.hooks(r, "spec.notify", spec.Notify)
+	auth, hooks := t.authentication(r, spec), t.hooks(r, "spec.notify", spec.Notify)
+	trackers, links := t.trackers(r, spec)
 	for i := range routers {
-		routers[i].Auth, routers[i].Trackers, routers[i].Notify = auth, trackers, hooks
+		routers[i].Auth, routers[i].Notify = auth, hooks
+		routers[i].Trackers, routers[i].Track = trackers, links
 	}
 	if !r.Refused() && t.claim(r, claims) {
 		t.state.Routers = append(t.state.Routers, routers...)

@@ -16,6 +16,7 @@ import (
 	"harmony/check"
 	"harmony/script"
 	"harmony/source"
+	"harmony/vrrp"
 )
 
 // Bounds of what a router tracks.
@@ -34,16 +35,16 @@ type Tracker struct {
 	Check  check.Spec
 }
 
-// trackers returns what spec tracks, in the user's order. A tracker that names
-// a script which is not declared is left out: it is the mistake of another
-// object, and must not take addresses away.
-func (t *translator) trackers(r *source.Report, spec v1alpha1.VirtualRouterSpec) []Tracker {
+// trackers returns what spec tracks, in the user's order: what checks look at,
+// and interfaces, which the election itself follows. A tracker that names a
+// script which is not declared is left out: it is the mistake of another object,
+// and must not take addresses away.
+func (t *translator) trackers(r *source.Report, spec v1alpha1.VirtualRouterSpec) (out []Tracker, links []vrrp.TrackInterface) {
 	const field = "spec.track"
 	if len(spec.Track) > maxTrackers {
 		r.Refuse(field, source.CodeTooLarge, "at most %d, not %d", maxTrackers, len(spec.Track))
-		return nil
+		return nil, nil
 	}
-	var out []Tracker
 	names := make(map[string]bool)
 	for i := range spec.Track {
 		track, at := &spec.Track[i], source.At(field, i)
@@ -58,10 +59,24 @@ func (t *translator) trackers(r *source.Report, spec v1alpha1.VirtualRouterSpec)
 			r.Error(at+".script", source.CodeNotFound, "no Settings declare a script %s: not tracked", source.Quote(track.Script))
 			continue
 		}
+		if track.Interface != nil {
+			links = append(links, trackInterface(r, at+".interface", track))
+			continue
+		}
 		out = append(out, tracker)
 	}
 	ownerWeights(r, spec)
-	return out
+	return out, links
+}
+
+func trackInterface(r *source.Report, field string, t *v1alpha1.Track) vrrp.TrackInterface {
+	interfaceName(r, field+".name", t.Interface.Name)
+	duration(r, field+".upDelay", t.Interface.UpDelay, 0, maxDelay, time.Millisecond)
+	duration(r, field+".downDelay", t.Interface.DownDelay, 0, maxDelay, time.Millisecond)
+	return vrrp.TrackInterface{
+		Interface: t.Interface.Name, Weight: int(t.Weight),
+		UpDelay: t.Interface.UpDelay.Duration, DownDelay: t.Interface.DownDelay.Duration,
+	}
 }
 
 func (t *translator) declared(name string) bool {
@@ -95,6 +110,7 @@ func trackCheck(r *source.Report, at string, t *v1alpha1.Track) check.Spec {
 			read()
 		}
 	}
+	is(t.Interface != nil, func() {}) // trackInterface reads it
 	is(t.Script != "", func() { trackScript(r, at+".script", t.Script, &spec) })
 	is(t.File != nil, func() { trackFile(r, at+".file", t.File, &spec) })
 	is(t.Process != nil, func() { trackProcess(r, at+".process", t.Process, &spec) })
@@ -104,7 +120,7 @@ func trackCheck(r *source.Report, at string, t *v1alpha1.Track) check.Spec {
 	is(t.NGINX != nil, func() { spec.Type = check.NGINX })
 	is(t.KubeAPIServer != nil, func() { trackKubeAPIServer(r, at+".kubeAPIServer", t.KubeAPIServer, &spec) })
 	if probes != 1 {
-		r.Refuse(at, source.CodeRequired, "exactly one of script, file, process, http, tcp, grpc, nginx and kubeAPIServer is needed, not %d", probes)
+		r.Refuse(at, source.CodeRequired, "exactly one of interface, script, file, process, http, tcp, grpc, nginx and kubeAPIServer is needed, not %d", probes)
 	}
 	return spec
 }

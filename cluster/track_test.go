@@ -66,8 +66,13 @@ func TestTrackers(t *testing.T) {
 		{"kube-apiserver", track("{name: api, kubeAPIServer: {}}"), []string{"api 0: https://127.0.0.1:6443/readyz, 1s 1s 2 3 200-200"}, nil},
 		{"kube-apiserver with authority", track("{name: api, kubeAPIServer: {port: 443, ca: /etc/kubernetes/pki/ca.crt}}"),
 			[]string{"api 0: https://127.0.0.1:443/readyz, 1s 1s 2 3 200-200 verify by /etc/kubernetes/pki/ca.crt for kubernetes"}, nil},
-		{"nothing", track("{name: web}"), nil, []string{"error Required " + at + ": exactly one of script, file, process, http, tcp, grpc, nginx and kubeAPIServer is needed, not 0"}},
-		{"two things", track("{name: web, nginx: {}, tcp: {address: 127.0.0.1, port: 1}}"), nil, []string{"error Required " + at + ": exactly one of script, file, process, http, tcp, grpc, nginx and kubeAPIServer is needed, not 2"}},
+		{"interface", track("{name: up, interface: {name: eth1}}"), []string{"eth1 0 0s 0s"}, nil},
+		{"interface with all", track("{name: up, weight: -10, interface: {name: eth1, upDelay: 5s, downDelay: 100ms}}"), []string{"eth1 -10 5s 100ms"}, nil},
+		{"hostile interface", track("{name: up, interface: {name: ../x, upDelay: -1s}}"), nil, []string{
+			"error Invalid " + at + `.interface.name: "../x" is not the name of a network interface`,
+			"error OutOfRange " + at + ".interface.upDelay: must be from 0s to 16m40s, not -1s"}},
+		{"nothing", track("{name: web}"), nil, []string{"error Required " + at + ": exactly one of interface, script, file, process, http, tcp, grpc, nginx and kubeAPIServer is needed, not 0"}},
+		{"two things", track("{name: web, nginx: {}, tcp: {address: 127.0.0.1, port: 1}}"), nil, []string{"error Required " + at + ": exactly one of interface, script, file, process, http, tcp, grpc, nginx and kubeAPIServer is needed, not 2"}},
 		{"bounds", track("{name: web, weight: 254, rise: 0, fall: 101, interval: 1ms, timeout: 2h, nginx: {}}"), nil, []string{
 			"error OutOfRange " + at + ".fall: must be from 1 to 100, not 101",
 			"error OutOfRange " + at + ".interval: must be from 10ms to 1h0m0s, not 1ms",
@@ -88,6 +93,9 @@ func TestTrackers(t *testing.T) {
 			}
 			var got []string
 			for _, r := range state.Routers {
+				for _, l := range r.Track {
+					got = append(got, fmt.Sprint(l.Interface, " ", l.Weight, " ", l.UpDelay, " ", l.DownDelay))
+				}
 				for _, tr := range r.Trackers {
 					got = append(got, trackerText(tr))
 				}

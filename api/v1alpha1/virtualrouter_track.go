@@ -8,7 +8,7 @@ import (
 )
 
 // Track is one thing that a virtual router depends on. It says exactly one of
-// script, file, process, http, tcp, grpc, nginx and kubeAPIServer.
+// interface, script, file, process, http, tcp, grpc, nginx and kubeAPIServer.
 type Track struct {
 	// Name says in status what this is, such as "track NAME down". No two of a
 	// router have the same.
@@ -26,7 +26,9 @@ type Track struct {
 	// +kubebuilder:validation:Maximum=253
 	Weight int32 `json:"weight,omitempty"`
 
-	// Interval is the time between two looks, 10ms to 1h. Default: 1s.
+	// Interval is the time between two looks, 10ms to 1h. An interface needs
+	// none: the kernel tells of changes, and they count at once, or after its
+	// delays. Default: 1s.
 	//
 	// +optional
 	Interval *metav1.Duration `json:"interval,omitempty"`
@@ -51,6 +53,12 @@ type Track struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	Fall *int32 `json:"fall,omitempty"`
+
+	// Interface is a network interface of the node that must be up: exist, be
+	// switched on, and have a carrier. The router's own is always tracked.
+	//
+	// +optional
+	Interface *TrackLink `json:"interface,omitempty"`
 
 	// Script is the name of a script that Settings declare: up is exit status
 	// 0.
@@ -95,6 +103,26 @@ type Track struct {
 	//
 	// +optional
 	KubeAPIServer *TrackKubeAPIServer `json:"kubeAPIServer,omitempty"`
+}
+
+// TrackLink is a network interface.
+type TrackLink struct {
+	// Name is the interface's name.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	Name string `json:"name"`
+
+	// UpDelay is how long it must have been up until that counts, 0s to
+	// 1000s, against links that flap. Default: 0s.
+	//
+	// +optional
+	UpDelay *metav1.Duration `json:"upDelay,omitempty"`
+
+	// DownDelay is the same for down. Default: 0s.
+	//
+	// +optional
+	DownDelay *metav1.Duration `json:"downDelay,omitempty"`
 }
 
 // FileContent says what is tracked of a file.
@@ -280,6 +308,10 @@ func (t *Track) withDefaults() {
 	setDefault(&t.Timeout, &metav1.Duration{Duration: t.Interval.Duration})
 	setDefault(&t.Rise, ptr.To[int32](2))
 	setDefault(&t.Fall, ptr.To[int32](3))
+	if t.Interface != nil {
+		setDefault(&t.Interface.UpDelay, &metav1.Duration{})
+		setDefault(&t.Interface.DownDelay, &metav1.Duration{})
+	}
 	if t.File != nil {
 		setDefault(&t.File.Content, FileExists)
 	}
