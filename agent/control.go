@@ -46,6 +46,7 @@ const (
 	maxRequest     = 4 << 10
 	requestTimeout = 5 * time.Second  // for a request to arrive whole
 	answerTimeout  = 90 * time.Second // a hand-over at the longest advert interval fits
+	statusTimeout  = 10 * time.Second // for what needs no hand-over
 )
 
 // Ask sends one request to the agent of a run directory and waits for its
@@ -64,13 +65,21 @@ func Ask(ctx context.Context, dir RunDir, req Request) (Response, error) {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) }) // what it interrupts tells
 	defer stop()
-	if err := c.SetDeadline(time.Now().Add(answerTimeout)); err != nil {
+	timeout := answerTimeout
+	if req.Command == "status" {
+		timeout = statusTimeout
+	}
+	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return resp, fmt.Errorf("asking the agent: %w", err)
 	}
 	if err := json.NewEncoder(c).Encode(req); err != nil {
 		return resp, fmt.Errorf("asking the agent: %w", err)
 	}
-	if err := json.NewDecoder(io.LimitReader(c, maxMessage)).Decode(&resp); err != nil {
+	err = json.NewDecoder(io.LimitReader(c, maxMessage)).Decode(&resp)
+	if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+		return resp, fmt.Errorf("the agent has not answered within %v: is its elector stopped or stuck?", timeout)
+	}
+	if err != nil {
 		return resp, fmt.Errorf("reading the agent's answer: %w", err)
 	}
 	if resp.Refused != "" {

@@ -164,6 +164,7 @@ func (e *elector) loop(ctx context.Context) error {
 			e.tell(toWorker{Reload: true})
 		case <-tick.C:
 			e.checkLease()
+			e.petSystemd()
 		}
 	}
 }

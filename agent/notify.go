@@ -24,3 +24,18 @@ func NotifySystemd(state string) error {
 	}
 	return nil
 }
+
+// petSystemd feeds the service manager's watchdog (WatchdogSec= of the unit)
+// while the engine is in time: one that hangs for good is better restarted.
+// The worker silences it long before.
+func (e *elector) petSystemd() {
+	if os.Getenv("WATCHDOG_USEC") == "" {
+		return
+	}
+	if late, _ := look(e.pulse.limit(), monotonic()); late {
+		return
+	}
+	if err := NotifySystemd("WATCHDOG=1"); err != nil {
+		e.o.Log.Warn("systemd does not know that we live", "err", err)
+	}
+}

@@ -82,3 +82,34 @@ func TestLabStalledElectorFallsSilent(t *testing.T) {
 		t.Errorf("watchdog: %+v", *s.Worker.Watchdog)
 	}
 }
+
+// Where all of a node's processes stand still nobody silences it: its kernel
+// answers beside the new owner's until it goes on. Then it judges first, and
+// is silent at once. A paused machine is the same without a kernel that
+// answers.
+func TestLabStalledAltogetherGivesWayAtOnce(t *testing.T) {
+	a, b, o := pair(t)
+	s, _ := a.status()
+	stopped := time.Now()
+	a.signal(syscall.SIGSTOP, s.Worker.PID, s.Election.PID)
+	o.awaits(b, stopped)
+	passes(t, 4*brisk.down())
+	resumed := time.Now()
+	a.signal(syscall.SIGCONT, s.Worker.PID, s.Election.PID)
+	a.await("owns again", func() bool { return a.owns() && b.clean() })
+	var last, back time.Time // before it had listened, and after
+	for _, at := range o.of(a, resumed) {
+		if at.Sub(resumed) < 2*advert {
+			last = at
+		} else if back.IsZero() {
+			back = at
+		}
+	}
+	if d := last.Sub(resumed); d > advert+slack {
+		t.Errorf("went on answering for %v", d)
+	}
+	if d := o.awaits(a, resumed.Add(2*advert)).Sub(resumed); d < 3*advert-slack {
+		t.Errorf("answered %v after it was resumed, without having listened", d)
+	}
+	t.Logf("silent %v after it was resumed, the owner again after %v", max(0, last.Sub(resumed)), back.Sub(resumed))
+}

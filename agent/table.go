@@ -60,8 +60,9 @@ func writeRouters(w io.Writer, s Status, wide bool, now time.Time) {
 			r.Router.Priority.Effective(), prefixes(r.Router.Addresses), why(r))
 		if wide {
 			c := r.Counters
-			fmt.Fprintf(w, "\t\t\t\t%s vrid %d version %v%s\tsent %d, received %d, dropped %d, transitions %d, announcements %d\n",
-				r.Router.Home(), r.Router.VRID, r.Router.Version, wireOptions(r.Router), c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced)
+			fmt.Fprintf(w, "\t\t\t\t%s vrid %d version %v%s\tsent %d, received %d, dropped %d, transitions %d, announcements %d, rivals %d, split brains %d, stalls %d\n",
+				r.Router.Home(), r.Router.VRID, r.Router.Version, wireOptions(r.Router),
+				c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced, c.Rivals, c.SplitBrains, c.Stalls)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Election.Overrides)) {
