@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // configure makes routers the whole set. Those that are gone hand over first.
@@ -44,6 +45,9 @@ func (n *Node) reconfigure(r *router, w Router) {
 	if r.wireKey() != wireKeyOf(w) || r.Device != w.Device {
 		n.restart(r, w)
 		return
+	}
+	if !r.preemptAt.IsZero() && (r.Preempt != w.Preempt || r.PreemptDelay != w.PreemptDelay) {
+		r.released, r.preemptAt, r.downFrom = false, time.Time{}, n.now // to be judged by the new mode
 	}
 	r.Router = w
 	if w.Version == VRRPv2 { // which has no interval to learn

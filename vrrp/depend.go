@@ -149,7 +149,7 @@ func (n *Node) reprioritize() {
 	}
 	for i, r := range n.routers {
 		if low := lowest[r.Group]; low != nil && low != r && r.prio.Base != 255 {
-			if delta := int(low.own().Effective()) - int(r.prio.Effective()); delta != 0 {
+			if delta := int(low.own().Effective()) - r.prio.sum(); delta != 0 {
 				r.prio.Terms = append(r.prio.Terms, Term{Reason: fmt.Sprintf("sync group %s: %v", r.Group, low.Key), Delta: delta})
 			}
 		}

@@ -109,6 +109,8 @@ func (r *router) judge(e Received, a Advert) DropReason {
 // backupHears is RFC 9568 §6.4.2.
 func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
 	switch {
+	case from.Priority == 0 && r.peer.Priority > 0 && r.peer.Addr != from.Addr:
+		return // not the owner: a loser of a split, or one that was stalled
 	case from.Priority == 0:
 		r.released, r.downFrom, r.claim = true, n.now, nil
 	case n.accepts(r, from.Priority):
@@ -116,6 +118,7 @@ func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
 		r.masterInterval = interval
 		n.pull(r)
 		n.hold(r)
+		n.disclaim(r, from)
 	default: // lower, and we preempt: the timer runs on
 	}
 	r.peer = from
@@ -142,8 +145,9 @@ func (n *Node) masterHears(r *router, from Peer, interval time.Duration) {
 	own := r.prio.Effective()
 	r.peer = from
 	switch {
-	case from.Priority == 0:
+	case from.Priority == 0: // the network may have believed it until now
 		n.prompt(r)
+		n.repairSoon(r)
 	case from.Priority > own:
 		n.yield(r, interval, HigherPriority, fmt.Sprintf("%v advertises %d; I have %s", from, from.Priority, r.prio.text()))
 	case from.Priority == own && from.Addr.Compare(r.src) > 0 && n.decides(r):
@@ -183,6 +187,11 @@ func (n *Node) reassert(r *router, rival Peer) {
 		r.counters.Rivals++
 		n.out = append(n.out, Rival{Key: r.Key, Addr: rival.Addr, Priority: rival.Priority, Node: rival.Name, Own: r.prio.Effective()})
 	}
+	n.repairSoon(r)
+}
+
+// repairSoon announces anew, but not too often.
+func (n *Node) repairSoon(r *router) {
 	if !n.due(r.rivalAt) {
 		r.repairAt = r.rivalAt
 		return
@@ -202,12 +211,17 @@ func (n *Node) repair(r *router) {
 }
 
 // leavingHears waits for anybody who owns the addresses now, of whatever
-// priority: it has announced itself before it adverts.
+// priority: it has announced itself before it adverts. Who comes late may have
+// been there all the time, cut off from us, and its announcements from those who
+// believe us: it is told once more that we give up, and announces itself again.
 func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
 	if from.Priority == 0 || !r.answering {
 		return
 	}
 	r.peer = from
+	if n.now.Sub(r.since) > r.AdvertInterval {
+		n.release(r)
+	}
 	if fault, text := n.fault(r); fault != NoCause && r.retired == NoCause {
 		n.change(r, Fault, fault, fmt.Sprintf("%s; %v has taken over with %d", text, from, from.Priority))
 		r.fault = fault

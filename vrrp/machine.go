@@ -30,6 +30,7 @@ type router struct {
 	graced         bool          // the down timer was restarted because we were late
 	preemptAt      time.Time     // PreemptDelay: from when on a lower priority is not accepted
 	notBefore      time.Time     // until when it listens only
+	believed       bool          // we were the owner when we stalled, and no other was told since
 	claim          *claim        // the down timer has fired, and the sync group is waited for
 
 	// Master and Leaving
@@ -263,7 +264,7 @@ func (n *Node) silence(r *router) {
 func (n *Node) becomeMaster(r *router, why Cause, text string) {
 	n.change(r, Master, why, text)
 	r.masterInterval = r.AdvertInterval
-	r.answering, r.holdUntil = true, time.Time{}
+	r.answering, r.holdUntil, r.believed = true, time.Time{}, false
 	n.add(r, r.Addresses)
 	r.announce.restart(r.Addresses, n.now)
 	n.announce(r)

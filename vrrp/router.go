@@ -144,9 +144,14 @@ func (p Priority) Effective() uint8 {
 	if p.Base == 255 {
 		return 255
 	}
+	return uint8(min(max(p.sum(), 1), 254))
+}
+
+// sum is the base plus all terms.
+func (p Priority) sum() int {
 	sum := int(p.Base)
 	for _, t := range p.Terms {
 		sum += t.Delta
 	}
-	return uint8(min(max(sum, 1), 254))
+	return sum
 }

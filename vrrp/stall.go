@@ -26,7 +26,7 @@ func (n *Node) wake(r *router) {
 	r.counters.Stalls++
 	n.becomeBackup(r, Stalled, fmt.Sprintf("did not run for %v: another owner is likely; listening for %v; I have %s",
 		late.Round(time.Millisecond), r.downInterval(), r.prio.text()))
-	r.peer = Peer{}
+	r.peer, r.believed = Peer{}, true
 	r.holdUntil = r.downAt().Add(holdAfterLoss)
 }
 
@@ -35,6 +35,22 @@ func (n *Node) wake(r *router) {
 func (n *Node) hold(r *router) {
 	if limit := n.now.Add(holdAfterLoss); r.holdUntil.After(limit) {
 		r.holdUntil = limit
+	}
+}
+
+// disclaim lets an owner that is heard after a stall announce itself once more:
+// whoever has not heard its announcements takes us for the owner still. An
+// advert worse than its own makes it do so, as when we yield; to a better one it
+// would yield, so ours gives up.
+func (n *Node) disclaim(r *router, owner Peer) {
+	if !r.believed {
+		return
+	}
+	r.believed = false
+	if own := r.prio.Effective(); own < owner.Priority || own == owner.Priority && r.src.Compare(owner.Addr) < 0 {
+		n.advertise(r)
+	} else {
+		n.release(r)
 	}
 }
 
