@@ -29,7 +29,7 @@ func FuzzStep(f *testing.F) {
 			case 4:
 				w.step(m, Resign{Name: "web"})
 			case 5: // late
-				w.now = w.now.Add(time.Duration(arg) * time.Second)
+				w.advance(w.at + time.Duration(arg)*time.Second)
 				w.step(m, Tick{})
 			case 6: // whatever is on the wire
 				w.step(m, Received{

@@ -15,13 +15,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var update = flag.Bool("update", false, "write the traces of testdata/*.txt anew; understand the difference before you commit it")
+var (
+	update    = flag.Bool("update", false, "write the traces of testdata/*.txt anew; understand the difference before you commit it")
+	scenarios = flag.String("scenarios", "testdata/scenarios/*.txt", "the scenarios to run")
+)
 
 // TestScenarios runs the scripts in testdata/scenarios. Lines that start with
 // ">" are commands, "#" are comments; everything else is the trace, compared
 // as a whole. The commands are the cases of (*script).command.
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	files, err := filepath.Glob(*scenarios)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
@@ -52,13 +55,19 @@ type script struct {
 	all bool // adverts and announcements too
 }
 
-func play(t *testing.T, text string) string {
+// newScript returns a script that writes its trace.
+func newScript(t testing.TB) *script {
 	s := &script{world: newWorld(t)}
 	s.trace = func(line string) {
 		if s.all || !strings.Contains(line, ": advert ") && !strings.Contains(line, ": announce ") {
 			s.out.WriteString(line + "\n")
 		}
 	}
+	return s
+}
+
+func play(t *testing.T, text string) string {
+	s := newScript(t)
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\n")
 		switch {
@@ -88,19 +97,27 @@ func (s *script) command(f []string) {
 			s.dropped = netip.MustParsePrefix(args[0])
 		}
 	case "run": // run DURATION: everything is printed
+		s.all = true
 		s.run(s.duration(args[0]))
 	case "skip": // skip DURATION: adverts and announcements are not printed
 		s.all = false
 		s.run(s.duration(args[0]))
 	default: // all others: COMMAND NODE ...
-		s.nodeCommand(name, s.find(args[0]), args[1:])
+		if s.worldCommand(name, args) {
+			return
+		}
+		if m := s.find(args[0]); m != nil {
+			s.count(name)
+			s.nodeCommand(name, m, args[1:])
+			s.reflect(m)
+		}
 	}
 }
 
 func (s *script) nodeCommand(name string, m *member, args []string) {
 	switch name {
 	case "set": // set NODE ROUTER key=value...: what is not given stays
-		s.configure(m, s.amend(m, args))
+		s.configure(m, s.amend(m.routers, args))
 	case "unset": // unset NODE ROUTER
 		s.configure(m, slices.DeleteFunc(slices.Clone(m.routers), func(r Router) bool { return r.Name == args[0] }))
 	case "again": // again NODE: the same configuration once more
@@ -113,9 +130,9 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 		for _, a := range args {
 			m.link.Addresses = append(m.link.Addresses, netip.MustParsePrefix(a))
 		}
-		s.step(m, m.link)
+		s.hand(m, m.link)
 	case "link": // link NODE INTERFACE up|down: of an interface that is tracked
-		s.step(m, Link{Interface: args[0], Up: args[1] == "up"})
+		s.setAside(m, Link{Interface: args[0], Up: args[1] == "up"})
 	case "mtu": // mtu NODE BYTES
 		m.link.MTU = s.number(args[0])
 		s.step(m, m.link)
@@ -125,27 +142,29 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 			delete(m.present, p)
 			m.taken[p.Addr()] = true
 		}
-		s.step(m, m.link)
+		s.hand(m, m.link)
 	case "deafen", "hear":
 		m.deaf = name == "deafen"
 	case "mute", "unmute":
 		m.mute = name == "mute"
 	case "stall":
-		m.stalled = true
+		s.stall(m)
 	case "resume":
 		s.resume(m)
 	case "handover": // handover NODE ROUTER
-		s.step(m, Resign{Name: args[0]})
+		s.hand(m, Resign{Name: args[0]})
 	case "stop":
-		s.step(m, Halt{})
+		m.halted = true
+		s.hand(m, Halt{})
 	case "leave":
 		s.step(m, Halt{Keep: true})
 	case "relive": // a new life beside the addresses that the last one left
 		m.node, m.routers = NewNode(), nil
 		s.step(m, m.link)
-		s.step(m, Inherit{Addresses: map[string][]netip.Prefix{"eth0": keys(m.present)}})
+		s.step(m, Inherit{Addresses: map[string][]netip.Prefix{"eth0": m.virtual()}})
 	case "kill":
-		s.step(m, Halt{Now: true})
+		m.halted = true
+		s.hand(m, Halt{Now: true})
 	case "inject": // inject NODE SRC DST VRID PRIORITY TTL
 		s.inject(m, args)
 	case "counters":
@@ -157,7 +176,7 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 			fmt.Fprintf(&s.out, "%10s %s %v: %s; owner %v (%d)\n", s.clock(), m.name, st.Router.Key, st.Why, st.Owner.Addr, st.Owner.Priority)
 		}
 	default:
-		s.t.Fatalf("unknown command %q", name)
+		s.simulated(name, m, args)
 	}
 }
 
@@ -166,7 +185,7 @@ func (s *script) inject(m *member, args []string) {
 	a := Advert{VRID: uint8(s.number(args[2])), Priority: uint8(s.number(args[3])), Interval: time.Second}
 	packet, err := a.Marshal(src, dst)
 	if err != nil {
-		s.t.Fatal(err)
+		s.fatal("%v", err)
 	}
 	s.step(m, Received{Interface: "eth0", Src: src, Dst: dst, TTL: s.number(args[4]), Packet: packet})
 	for _, st := range m.node.Status() {
@@ -185,13 +204,15 @@ func drops(d Drops) string {
 	return "[" + strings.Join(list, " ") + "]"
 }
 
-// amend returns the routers of a node with one of them changed or added.
-func (s *script) amend(m *member, args []string) []Router {
-	routers := slices.Clone(m.routers)
-	i := slices.IndexFunc(routers, func(r Router) bool { return r.Name == args[0] })
+// amend returns routers with one of them changed or added. NAME/IPv6 is the one
+// of that family, where both have the name.
+func (s *script) amend(routers []Router, args []string) []Router {
+	routers = slices.Clone(routers)
+	name, six := strings.CutSuffix(args[0], "/IPv6")
+	i := slices.IndexFunc(routers, func(r Router) bool { return r.Name == name && (!six || r.Family == IPv6) })
 	if i < 0 {
 		i = len(routers)
-		routers = append(routers, Router{Key: Key{args[0], IPv4}, Interface: "eth0", AdvertInterval: time.Second})
+		routers = append(routers, Router{Key: Key{name, IPv4}, Interface: "eth0", AdvertInterval: time.Second})
 	}
 	r := &routers[i]
 	for _, arg := range args[1:] {
@@ -218,7 +239,7 @@ func (s *script) amend(m *member, args []string) []Router {
 			r.AdvertInterval = s.duration(value)
 		case "preempt":
 			if err := r.Preempt.UnmarshalText([]byte(value)); err != nil {
-				s.t.Fatal(err)
+				s.fatal("%v", err)
 			}
 		case "delay":
 			r.PreemptDelay = s.duration(value)
@@ -244,12 +265,20 @@ func (s *script) amend(m *member, args []string) []Router {
 			}
 		case "minttl":
 			r.MinTTL = uint8(s.number(value))
+		case "version":
+			if err := r.Version.UnmarshalText([]byte(value)); err != nil {
+				s.fatal("%v", err)
+			}
+		case "announce": // REPEAT,DELAY,REFRESH
+			part := strings.Split(value, ",")
+			r.Announcing = Announcing{s.number(part[0]), s.duration(part[1]), s.duration(part[2])}
 		case "unicast":
+			r.Unicast = nil
 			for _, a := range strings.Split(value, ",") {
 				r.Unicast = append(r.Unicast, netip.MustParseAddr(a))
 			}
 		default:
-			s.t.Fatalf("unknown key %q", key)
+			s.fatal("unknown key %q", key)
 		}
 	}
 	return routers
@@ -258,7 +287,7 @@ func (s *script) amend(m *member, args []string) []Router {
 func (s *script) duration(v string) time.Duration {
 	d, err := time.ParseDuration(v)
 	if err != nil {
-		s.t.Fatal(err)
+		s.fatal("%v", err)
 	}
 	return d
 }
@@ -266,7 +295,7 @@ func (s *script) duration(v string) time.Duration {
 func (s *script) number(v string) int {
 	n, err := strconv.Atoi(v)
 	if err != nil {
-		s.t.Fatal(err)
+		s.fatal("%v", err)
 	}
 	return n
 }

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,59 +11,111 @@ import (
 	"time"
 )
 
-// world is a network of nodes in virtual time. It carries out the actions of
-// each node on a model of its interface and carries packets to the others.
+// world is a network of nodes, and of clients that talk to their addresses, in
+// virtual time. It drives the very Step that the engine drives, carries out
+// the actions on a model of each node's interface, carries packets to the
+// others, and checks after each step what must hold at any time.
+//
+// All of it is deterministic: the same commands make the same trace.
 type world struct {
-	t        testing.TB
-	now      time.Time
-	start    time.Time
-	nodes    []*member // sorted by name
-	inFlight []flight  // sorted by time
-	delay    func() time.Duration
-	lose     func() bool
-	dropped  netip.Prefix // packets from there are lost
-	trace    func(string) // a line of output; nil for none
-	moved    int          // transitions
+	t     testing.TB // nil in a simulation, where fail keeps the first violation
+	wrong *violation
+
+	start, now time.Time
+	at         time.Duration // now, since start
+	nodes      []*member     // sorted by name
+	clients    []*client
+	wire       wire
+	dropped    netip.Prefix // packets from there are lost
+	trace      func(string) // a line of output; nil for none
+	moved      int          // transitions
+	seen       *coverage    // nil: not counted
+
+	virtuals []*virtual
+	overlaps []overlap
+	virtual  map[string]bool // by router name: it uses a virtual MAC
 }
 
-// member is a node of the world with one interface, eth0.
+// violation is a rule that was broken.
+type violation struct{ rule, text string }
+
+// fail reports that a rule is broken.
+func (w *world) fail(rule, format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	if w.wrong == nil {
+		w.wrong = &violation{rule, text}
+	}
+	if w.t != nil {
+		w.t.Helper()
+		w.t.Errorf("at %s: %s: %s", w.clock(), rule, text)
+	}
+}
+
+// fatal is fail for what is not the fault of the nodes.
+func (w *world) fatal(format string, args ...any) {
+	if w.t != nil {
+		w.t.Helper()
+		w.t.Fatalf(format, args...)
+	}
+	w.fail("script", format, args...)
+}
+
+// member is a node of the world with one interface, eth0, on the wire.
 type member struct {
-	name     string
-	node     *Node
-	link     Link
-	routers  []Router
-	cut      bool // no carrier
-	deaf     bool // receives nothing
-	mute     bool // what it sends is lost
-	stalled  bool // does not run; packets queue up
-	queue    []Received
+	name    string
+	id      int // its end of the wire
+	node    *Node
+	link    Link     // as it is now, without virtual addresses
+	aside   []Link   // other interfaces
+	routers []Router // as configured
+	wanted  []Router // what apply configures
+	first   state0   // what mend goes back to
+
+	cut      bool          // no carrier
+	deaf     bool          // receives nothing
+	mute     bool          // what it sends is lost
+	stalled  bool          // does not run; packets queue up
+	paused   bool          // nor does its kernel; packets are lost
+	dead     bool          // its process is gone; its addresses are silent
+	halted   bool          // its process ends, or has ended
+	watched  bool          // a watchdog silences it when it stalls
+	silenced bool          // that has happened
+	limit    time.Duration // until when the watchdog waits
+
+	queue    []Event // packets that wait for a stalled node
+	room     int     // of the queue
+	pending  []Event // what else waits
 	present  map[netip.Prefix]bool
 	answers  map[netip.Addr]bool
 	taken    map[netip.Addr]bool // by somebody else, from under us
-	group    int                 // of the partition
 	acted    int                 // actions of the last step
-	announce map[netip.Addr]time.Time
+	lastStep time.Duration
+	resumed  time.Duration // after a stall or a pause
+	deadline time.Duration // of the node; never if it has none
+	hearing  []hearing     // for the routers that do not preempt at once
 }
 
-type flight struct {
-	at     time.Time
-	to     *member
-	packet Received
+// state0 is a node as it was at first.
+type state0 struct {
+	addresses []netip.Prefix
+	routers   []Router
 }
+
+// never is later than anything.
+const never = time.Duration(1<<63 - 1)
 
 func newWorld(t testing.TB) *world {
-	start := time.Unix(0, 0)
-	return &world{
-		t: t, now: start, start: start,
-		delay: func() time.Duration { return time.Millisecond },
-		lose:  func() bool { return false },
-	}
+	start := time.Now() // with a monotonic clock, as the engine's
+	w := &world{t: t, now: start, start: start, virtual: map[string]bool{}}
+	w.wire.reset(0)
+	return w
 }
 
 func (w *world) add(name string, addrs ...netip.Prefix) *member {
 	m := &member{
-		name: name, node: NewNode(), link: Link{Interface: "eth0", Up: true, Addresses: addrs},
-		present: map[netip.Prefix]bool{}, taken: map[netip.Addr]bool{}, answers: map[netip.Addr]bool{}, announce: map[netip.Addr]time.Time{},
+		name: name, id: w.wire.end(), node: NewNode(), link: Link{Interface: "eth0", Up: true, Addresses: addrs},
+		present: map[netip.Prefix]bool{}, taken: map[netip.Addr]bool{}, answers: map[netip.Addr]bool{},
+		deadline: never, room: 100, first: state0{addresses: addrs},
 	}
 	w.nodes = append(w.nodes, m)
 	slices.SortFunc(w.nodes, func(a, b *member) int { return cmp.Compare(a.name, b.name) })
@@ -70,47 +123,112 @@ func (w *world) add(name string, addrs ...netip.Prefix) *member {
 	return m
 }
 
-func (w *world) find(name string) *member {
-	i := slices.IndexFunc(w.nodes, func(m *member) bool { return m.name == name })
-	if i < 0 {
-		w.t.Fatalf("no node %q", name)
+// lookup is the node of that name, or nil.
+func (w *world) lookup(name string) *member {
+	for _, m := range w.nodes {
+		if m.name == name {
+			return m
+		}
 	}
-	return w.nodes[i]
+	return nil
+}
+
+func (w *world) find(name string) *member {
+	m := w.lookup(name)
+	if m == nil && w.t != nil { // a shortened schedule may have lost the node
+		w.fatal("no node %q", name)
+	}
+	return m
+}
+
+// runs says whether the node's process is there and does something.
+func (m *member) runs() bool { return !m.dead && !m.stalled && !m.paused }
+
+// hand gives an event to a node now, or when it runs again.
+func (w *world) hand(m *member, ev Event) {
+	switch {
+	case m.dead:
+	case !m.runs():
+		m.pending = append(m.pending, ev)
+	default:
+		w.step(m, ev)
+	}
 }
 
 // step hands one event to a node and carries out what it says, checking what
 // must hold at any time.
 func (w *world) step(m *member, ev Event) {
 	if link, ok := ev.(Link); ok && link.Interface == m.link.Interface {
-		virtual := keys(m.present)
-		slices.SortFunc(virtual, netip.Prefix.Compare)
-		link.Addresses = append(slices.Clone(link.Addresses), virtual...)
+		link.Addresses = append(slices.Clone(link.Addresses), m.virtual()...)
 		ev = link
 	}
 	actions := m.node.Step(ev, w.now)
 	m.acted = len(actions)
+	if w.seen != nil {
+		w.seen.steps++
+	}
+	if m.acted > 0 {
+		w.carryOutAll(m, actions, ev)
+	}
+	if m.hearing != nil {
+		w.listen(m, ev)
+	}
+	m.lastStep = w.at
+	m.deadline = never
+	if at, ok := m.node.Deadline(); ok {
+		m.deadline = at.Sub(w.start)
+	}
+}
+
+func (w *world) carryOutAll(m *member, actions []Action, ev Event) {
+	changed := false
+	if what := misordered(actions); what != "" {
+		w.fail("order of actions", "%s: %s", m.name, what)
+	}
 	for _, a := range actions {
 		if w.trace != nil {
 			w.trace(fmt.Sprintf("%10s %s %s", w.clock(), m.name, describe(a)))
 		}
-		w.carryOut(m, a)
+		switch a.(type) {
+		case Send, Announce:
+		default:
+			changed = true
+		}
+		w.carryOut(m, a, ev)
+	}
+	if !changed {
+		return
 	}
 	for ip := range m.answers {
-		if !m.taken[ip] && !slices.ContainsFunc(keys(m.present), func(p netip.Prefix) bool { return p.Addr() == ip }) {
-			w.t.Errorf("%s: answers for %v without having it", m.name, ip)
+		if !m.taken[ip] && !m.has(ip) {
+			w.fail("answers", "%s: answers for %v without having it", m.name, ip)
 		}
 	}
+	w.reflect(m)
 }
 
-func (w *world) clock() string { return fmt.Sprintf("%.3f", w.now.Sub(w.start).Seconds()) }
+// has says whether the address is on the interface.
+func (m *member) has(ip netip.Addr) bool {
+	for p := range m.present {
+		if p.Addr() == ip {
+			return true
+		}
+	}
+	return false
+}
 
-func (w *world) carryOut(m *member, a Action) {
+// virtual lists the virtual addresses on the interface, sorted.
+func (m *member) virtual() []netip.Prefix {
+	return slices.SortedFunc(maps.Keys(m.present), netip.Prefix.Compare)
+}
+
+func (w *world) clock() string { return fmt.Sprintf("%.3f", w.at.Seconds()) }
+
+func (w *world) carryOut(m *member, a Action, ev Event) {
 	switch a := a.(type) {
 	case Transition:
 		w.moved++
-		if a.Cause == NoCause || a.Text == "" || a.From == a.To || a.Priority == 0 {
-			w.t.Errorf("%s: transition without a cause: %+v", m.name, a)
-		}
+		w.judge(m, a, ev)
 	case AddAddresses:
 		for _, p := range a.Addresses {
 			m.present[p] = true
@@ -118,8 +236,8 @@ func (w *world) carryOut(m *member, a Action) {
 		}
 	case RemoveAddresses:
 		for _, p := range a.Addresses {
-			if !m.present[p] {
-				w.t.Errorf("%s: removes absent %v", m.name, p)
+			if !m.present[p] && !m.taken[p.Addr()] {
+				w.fail("removes", "%s: removes absent %v", m.name, p)
 			}
 			delete(m.present, p)
 		}
@@ -131,111 +249,75 @@ func (w *world) carryOut(m *member, a Action) {
 	case Announce:
 		for _, p := range a.Addresses {
 			if !m.answers[p.Addr()] {
-				w.t.Errorf("%s: announces %v without answering for it", m.name, p)
+				w.fail("announces", "%s: announces %v without answering for it", m.name, p)
 			}
-			m.announce[p.Addr()] = w.now
 		}
+		w.announce(m, a)
 	case Send:
 		w.send(m, a)
 	}
 }
 
-func keys[K comparable](m map[K]bool) []K {
-	var list []K
-	for k := range m {
-		list = append(list, k)
-	}
-	return list
-}
-
-func (w *world) send(m *member, s Send) {
-	if m.cut || m.mute || w.dropped.Contains(s.Src) {
-		return
-	}
-	for _, to := range w.nodes {
-		mine := slices.ContainsFunc(to.link.Addresses, func(p netip.Prefix) bool { return p.Addr() == s.Dst })
-		if to == m || to.group != m.group || !s.Dst.IsMulticast() && !mine || w.lose() {
-			continue
-		}
-		w.inFlight = append(w.inFlight, flight{w.now.Add(w.delay()), to, Received{
-			Interface: "eth0", Src: s.Src, Dst: s.Dst, TTL: 255, AH: s.AH, ID: s.ID, Packet: slices.Clone(s.Packet),
-		}})
-	}
-	slices.SortStableFunc(w.inFlight, func(a, b flight) int { return a.at.Compare(b.at) })
+// advance sets the clock.
+func (w *world) advance(to time.Duration) {
+	w.at = to
+	w.now = w.start.Add(to)
 }
 
 // run lets time pass.
 func (w *world) run(d time.Duration) {
-	end := w.now.Add(d)
+	end := w.at + d
 	for range 1_000_000 {
-		next, who := w.next()
-		if next.IsZero() || next.After(end) {
-			w.now = end
+		if w.wrong != nil && w.t == nil {
 			return
 		}
-		if next.After(w.now) {
-			w.now = next
+		next, who := w.next()
+		if next > end {
+			w.advance(end)
+			w.checkOverlaps()
+			return
 		}
-		if who != nil {
+		if next > w.at {
+			w.advance(next)
+			w.checkOverlaps()
+		}
+		switch {
+		case who == nil:
+			w.deliver(w.wire.pop())
+		case who.runs():
 			w.step(who, Tick{})
-			continue
+		default:
+			w.silence(who)
 		}
-		f := w.inFlight[0]
-		w.inFlight = w.inFlight[1:]
-		w.deliver(f)
 	}
-	w.t.Fatalf("at %s: the world does not come to rest", w.clock())
+	w.fatal("at %s: the world does not come to rest", w.clock())
 }
 
 // next is when something happens, and which node's timer it is. Packets come
 // before timers.
-func (w *world) next() (at time.Time, who *member) {
-	if len(w.inFlight) > 0 {
-		at = w.inFlight[0].at
-	}
+func (w *world) next() (at time.Duration, who *member) {
+	at = w.wire.first()
 	for _, m := range w.nodes {
-		d, ok := m.node.Deadline()
-		if ok && !m.stalled && (at.IsZero() || d.Before(at)) {
+		d := m.deadline
+		if !m.runs() {
+			d = m.patience()
+		}
+		if d < at {
 			at, who = d, m
 		}
 	}
 	return at, who
 }
 
-func (w *world) deliver(f flight) {
-	switch {
-	case f.to.cut || f.to.deaf:
-	case f.to.stalled:
-		if len(f.to.queue) < 100 {
-			f.to.queue = append(f.to.queue, f.packet)
-		}
-	default:
-		w.step(f.to, f.packet)
-	}
-}
-
-// resume ends a stall: what has queued up is heard before any timer acts.
-func (w *world) resume(m *member) {
-	m.stalled = false
-	for _, p := range m.queue {
-		w.step(m, p)
-	}
-	m.queue = nil
-}
-
-// setLink changes the carrier of a node.
-func (w *world) setLink(m *member, up bool) {
-	m.cut, m.link.Up = !up, up
-	w.step(m, m.link)
-}
-
+// configure replaces the routers of a node.
 func (w *world) configure(m *member, routers []Router) {
 	admitted, err := Admit(m.routers, routers)
 	if err != nil && w.trace != nil {
 		w.trace(fmt.Sprintf("%10s %s refuses: %v", w.clock(), m.name, strings.ReplaceAll(err.Error(), "\n", "; ")))
 	}
 	m.routers = admitted
-	w.step(m, Configure{Routers: admitted})
+	w.know(admitted)
+	w.hand(m, Configure{Routers: admitted})
 }
 
 // describe writes an action as one line.

@@ -1,0 +1,180 @@
+package vrrp
+
+import (
+	"slices"
+	"time"
+	"unsafe"
+)
+
+// worldCommand carries out a command that concerns no node, and says whether
+// it is one.
+func (s *script) worldCommand(name string, args []string) bool {
+	switch name {
+	case "seed": // seed NUMBER: of the dice that loss, duplication and jitter use
+		s.wire.reset(uint64(s.number(args[0])))
+	case "base": // base DELAY JITTER: of all paths, unless told otherwise
+		s.wire.base.delay, s.wire.base.jitter = s.duration(args[0]), s.duration(args[1])
+	case "client": // client NAME TIMEOUT: of its ARP cache
+		s.addClient(args[0], s.duration(args[1]))
+	case "virtual": // virtual ROUTER: it uses a virtual MAC
+		s.virtual[args[0]] = true
+	case "path": // path FROM TO blocked|loss|dup|slow [VALUE]; "*" is all
+		for i := range s.wire.used {
+			for j := range s.wire.used {
+				if s.isEnd(args[0], i) && s.isEnd(args[1], j) {
+					s.setPath(&s.wire.paths[i][j], args[2:])
+				}
+			}
+		}
+		s.count("path " + args[2])
+	case "partition": // partition END...: from all others
+		for i := range s.wire.used {
+			if slices.ContainsFunc(args, func(a string) bool { return s.isEnd(a, i) }) {
+				s.wire.side[i] = 1
+			}
+		}
+	case "join": // join: no partition any more
+		clear(s.wire.side[:])
+	case "jump": // jump DURATION: wall clocks are set
+		s.start = setWall(s.start, s.duration(args[0]))
+		s.advance(s.at)
+	case "settle": // settle: everything becomes as it was at first; what must hold after a while is checked
+		s.mend()
+		s.settle()
+	default:
+		return false
+	}
+	s.count(name)
+	s.review()
+	return true
+}
+
+// isEnd says whether a name is that of the node or client at an end.
+func (s *script) isEnd(name string, id int) bool {
+	if name == "*" {
+		return true
+	}
+	for _, m := range s.nodes {
+		if m.id == id {
+			return m.name == name
+		}
+	}
+	for _, c := range s.clients {
+		if c.id == id {
+			return c.name == name
+		}
+	}
+	return false
+}
+
+func (s *script) setPath(p *path, args []string) {
+	switch args[0] {
+	case "blocked":
+		p.blocked = true
+	case "open":
+		p.blocked, p.loss = false, 0
+	case "loss": // percent
+		p.loss = uint8(s.number(args[1]))
+	case "dup": // percent
+		p.dup = uint8(s.number(args[1]))
+	case "slow": // by up to so much
+		p.jitter = s.duration(args[1])
+	default:
+		s.fatal("unknown property %q of a path", args[0])
+	}
+}
+
+// simulated carries out what the simulator does to nodes.
+func (s *script) simulated(name string, m *member, args []string) {
+	switch name {
+	case "want": // want NODE ROUTER key=value...: what apply will configure
+		m.wanted = s.amend(m.wanted, args)
+	case "unwant": // unwant NODE ROUTER
+		m.wanted = slices.DeleteFunc(slices.Clone(m.wanted), func(r Router) bool { return r.Name == args[0] })
+	case "apply": // apply NODE: what it wants; the first time is what mend goes back to
+		if m.first.routers == nil {
+			m.first.routers = m.wanted
+		}
+		s.apply(m)
+	case "pause": // pause NODE: a virtual machine stands still
+		m.paused = true
+		m.queue = nil
+	case "crash": // crash NODE: its process is gone, and the fence closes
+		s.crash(m)
+	case "restart": // restart NODE: a new process finds what it shall be
+		s.restart(m)
+	case "watch": // watch NODE: a watchdog silences it when it stalls
+		m.watched = true
+	case "room": // room NODE PACKETS: of its socket's queue
+		m.room = s.number(args[0])
+	default:
+		s.fatal("unknown command %q", name)
+	}
+}
+
+func (s *script) apply(m *member) {
+	if !m.dead && !m.halted {
+		s.configure(m, m.wanted)
+		m.heard()
+	}
+}
+
+func (w *world) stall(m *member) {
+	if !m.runs() {
+		return
+	}
+	m.stalled = true
+	if at, ok := m.node.Limit(); ok {
+		m.limit = at.Sub(w.start)
+	} else {
+		m.limit = never
+	}
+}
+
+// setAside changes an interface that is only tracked.
+func (w *world) setAside(m *member, l Link) {
+	m.aside = append(slices.DeleteFunc(m.aside, func(o Link) bool { return o.Interface == l.Interface }), l)
+	w.hand(m, l)
+}
+
+// crash ends a process. Its addresses stay, but nothing answers for them.
+func (w *world) crash(m *member) {
+	*m = member{
+		name: m.name, id: m.id, node: NewNode(), link: m.link, aside: m.aside, wanted: m.wanted, first: m.first,
+		cut: m.cut, deaf: m.deaf, mute: m.mute, watched: m.watched, room: m.room,
+		present: m.present, answers: m.answers, taken: m.taken, deadline: never, dead: true,
+	}
+	clear(m.answers)
+}
+
+// restart ends a process that is there, and starts one, which first removes
+// the addresses that the last one has left.
+func (w *world) restart(m *member) {
+	if !m.dead {
+		w.crash(m)
+	}
+	m.dead, m.stalled, m.paused = false, false, false
+	clear(m.present)
+	clear(m.taken)
+	w.step(m, m.link)
+	for _, l := range m.aside {
+		w.step(m, l)
+	}
+	w.configure(m, m.wanted)
+	m.heard()
+}
+
+// setWall changes the wall clock of a time, in whole seconds, but not its
+// monotonic one. The layout is that of package time, see its type Time.
+func setWall(t time.Time, by time.Duration) time.Time {
+	const monotonic, secondsAt = 1 << 63, 30
+	fields := (*struct {
+		wall uint64
+		ext  int64
+		loc  *time.Location
+	})(unsafe.Pointer(&t))
+	if fields.wall&monotonic != 0 {
+		fields.wall += uint64(by/time.Second) << secondsAt
+	}
+	return t
+}
