@@ -32,7 +32,9 @@ const (
 type Tracker struct {
 	Name   string
 	Weight int // 0: the router is in FAULT while it is down
-	Check  check.Spec
+	// Reverse turns round what Weight says.
+	Reverse bool
+	Check   check.Spec
 }
 
 // trackers returns what spec tracks, in the user's order: what checks look at,
@@ -54,7 +56,7 @@ func (t *translator) trackers(r *source.Report, spec v1alpha1.VirtualRouterSpec)
 		}
 		names[track.Name] = true
 		r.Range(at+".weight", track.Weight, -253, 253)
-		tracker := Tracker{Name: track.Name, Weight: int(track.Weight), Check: trackCheck(r, at, track)}
+		tracker := Tracker{Name: track.Name, Weight: int(track.Weight), Reverse: track.Reverse, Check: trackCheck(r, at, track)}
 		if tracker.Check.Type == check.Script && !t.declared(tracker.Check.Name) {
 			r.Error(at+".script", source.CodeNotFound, "no Settings declare a script %s: not tracked", source.Quote(track.Script))
 			continue
@@ -73,6 +75,9 @@ func trackInterface(r *source.Report, field string, t *v1alpha1.Track) vrrp.Trac
 	interfaceName(r, field+".name", t.Interface.Name)
 	duration(r, field+".upDelay", t.Interface.UpDelay, 0, maxDelay, time.Millisecond)
 	duration(r, field+".downDelay", t.Interface.DownDelay, 0, maxDelay, time.Millisecond)
+	if t.Reverse {
+		r.Refuse(field, source.CodeUnsupported, "cannot be reversed: remove reverse, and change the sign of the weight where that is meant")
+	}
 	return vrrp.TrackInterface{
 		Interface: t.Interface.Name, Weight: int(t.Weight),
 		UpDelay: t.Interface.UpDelay.Duration, DownDelay: t.Interface.DownDelay.Duration,

@@ -68,6 +68,9 @@ func TestTrackers(t *testing.T) {
 			[]string{"api 0: https://127.0.0.1:443/readyz, 1s 1s 2 3 200-200 verify by /etc/kubernetes/pki/ca.crt for kubernetes"}, nil},
 		{"interface", track("{name: up, interface: {name: eth1}}"), []string{"eth1 0 0s 0s"}, nil},
 		{"interface with all", track("{name: up, weight: -10, interface: {name: eth1, upDelay: 5s, downDelay: 100ms}}"), []string{"eth1 -10 5s 100ms"}, nil},
+		{"interface reversed", track("{name: up, reverse: true, interface: {name: eth1}}"), nil, []string{
+			"error Unsupported " + at + ".interface: cannot be reversed: remove reverse, and change the sign of the weight where that is meant"}},
+		{"reverse", track("{name: web, reverse: true, file: {path: /x}}"), []string{"web 0: file /x, 1s 1s 2 3 reverse"}, nil},
 		{"hostile interface", track("{name: up, interface: {name: ../x, upDelay: -1s}}"), nil, []string{
 			"error Invalid " + at + `.interface.name: "../x" is not the name of a network interface`,
 			"error OutOfRange " + at + ".interface.upDelay: must be from 0s to 16m40s, not -1s"}},
@@ -125,6 +128,9 @@ func trackerText(t Tracker) string {
 		}
 		text += fmt.Sprintf(" %d-%d", c.HTTP.MinStatus, c.HTTP.MaxStatus)
 	}
+	if t.Reverse {
+		text += " reverse"
+	}
 	if c.TLS.Verify {
 		text += fmt.Sprintf(" verify by %s for %s", c.TLS.CA, c.TLS.Name)
 	}
@@ -136,6 +142,7 @@ func TestFollow(t *testing.T) {
 	up, down := check.Verdict{Known: true, Up: true}, check.Verdict{Known: true, LastError: "exit status 1"}
 	unknown := check.Verdict{Up: true}
 	at := func(n int) check.Verdict { return check.Verdict{Known: true, Up: true, Value: n} }
+	const reversed = check.Type(128) // a flag beside the kind
 	type tracked struct {
 		weight  int
 		verdict check.Verdict
@@ -174,13 +181,21 @@ func TestFollow(t *testing.T) {
 		{"number too high", false, []tracked{{253, at(1000000), check.Number}}, "254 [253 track t0 at 1000000]"},
 		{"number that cannot be read", false, []tracked{{-1, check.Verdict{Known: true, Value: 4, LastError: "no number"}, check.Number}}, "96 [-4 track t0 at 4]"},
 		{"number not known", true, []tracked{{0, unknown, check.Number}}, "100 [] track t0: no result yet"},
+		{"reverse, positive, up", false, []tracked{{10, up, reversed}}, "90 [-10 track t0 up]"},
+		{"reverse, positive, down", false, []tracked{{10, down, reversed}}, "100 []"},
+		{"reverse, negative, down", false, []tracked{{-10, down, reversed}}, "110 [10 track t0 down]"},
+		{"reverse, negative, up", false, []tracked{{-10, up, reversed}}, "100 []"},
+		{"reverse, no weight, up", false, []tracked{{0, up, reversed}}, "100 [] track t0: up"},
+		{"reverse, no weight, down", false, []tracked{{0, down, reversed}}, "100 []"},
+		{"reverse number", false, []tracked{{2, at(7), check.Number | reversed}}, "86 [-14 track t0 at 7]"},
+		{"reverse number without weight", false, []tracked{{0, at(7), check.Number | reversed}, {0, at(0), check.Number | reversed}}, "100 [] track t1: the file says 0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := Router{Router: vrrp.Router{Key: vrrp.Key{Name: "a", Family: vrrp.IPv4}}, Priority: 100}
 			f := Facts{Tracked: map[check.Spec]check.Verdict{}, Active: map[vrrp.Key]bool{r.Key: !tt.waiting}}
 			for i, tr := range tt.tracks {
-				spec := check.Spec{Type: tr.kind, Name: fmt.Sprint(i), Interval: time.Second}
-				r.Trackers = append(r.Trackers, Tracker{Name: fmt.Sprintf("t%d", i), Weight: tr.weight, Check: spec})
+				spec := check.Spec{Type: tr.kind &^ reversed, Name: fmt.Sprint(i), Interval: time.Second}
+				r.Trackers = append(r.Trackers, Tracker{Name: fmt.Sprintf("t%d", i), Weight: tr.weight, Reverse: tr.kind&reversed != 0, Check: spec})
 				if tr.verdict != (check.Verdict{}) {
 					f.Tracked[spec] = tr.verdict
 				}

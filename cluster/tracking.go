@@ -46,21 +46,33 @@ func (t Tracker) judge(v check.Verdict) (term vrrp.Term, fault string) {
 	switch {
 	case t.Check.Type == check.Number:
 		return t.judgeNumber(v.Value)
-	case t.Weight == 0 && !v.Up:
-		return vrrp.Term{}, fmt.Sprintf("track %s: %s", t.Name, cmp.Or(v.LastError, "down"))
+	case t.Weight == 0 && v.Up == t.Reverse:
+		said := cmp.Or(v.LastError, "down")
+		if t.Reverse {
+			said = "up"
+		}
+		return vrrp.Term{}, fmt.Sprintf("track %s: %s", t.Name, said)
 	case t.Weight > 0 && v.Up:
-		return vrrp.Term{Reason: "track " + t.Name + " up", Delta: t.Weight}, ""
+		return vrrp.Term{Reason: "track " + t.Name + " up", Delta: t.delta(t.Weight)}, ""
 	case t.Weight < 0 && !v.Up:
-		return vrrp.Term{Reason: "track " + t.Name + " down", Delta: t.Weight}, ""
+		return vrrp.Term{Reason: "track " + t.Name + " down", Delta: t.delta(t.Weight)}, ""
 	}
 	return vrrp.Term{}, ""
 }
 
+// delta is an adjustment, turned round if t says so.
+func (t Tracker) delta(d int) int {
+	if t.Reverse {
+		return -d
+	}
+	return d
+}
+
 // judgeNumber is what the number in a file means.
 func (t Tracker) judgeNumber(n int) (term vrrp.Term, fault string) {
-	delta := n * t.Weight
+	delta := t.delta(n * t.Weight)
 	switch {
-	case t.Weight == 0 && n != 0:
+	case t.Weight == 0 && (n != 0) != t.Reverse:
 		return vrrp.Term{}, fmt.Sprintf("track %s: the file says %d", t.Name, n)
 	case delta < -maxDelta:
 		return vrrp.Term{}, fmt.Sprintf("track %s: the file says %d, times weight %d", t.Name, n, t.Weight)

@@ -26,6 +26,14 @@ type Track struct {
 	// +kubebuilder:validation:Maximum=253
 	Weight int32 `json:"weight,omitempty"`
 
+	// Reverse turns the adjustment round: a positive weight is subtracted while
+	// this is up, what a negative one takes away is added while it is down,
+	// and with weight 0 the router is in FAULT while this is up. Not with
+	// interface. Default: false.
+	//
+	// +optional
+	Reverse bool `json:"reverse,omitempty"`
+
 	// Interval is the time between two looks, 10ms to 1h. An interface needs
 	// none: the kernel tells of changes, and they count at once, or after its
 	// delays. Default: 1s.
