@@ -301,11 +301,19 @@ func (p *pair) expect(e *vrrp.Engine, state vrrp.State, cause vrrp.Cause) vrrp.R
 	return s
 }
 
-// staysBackup watches our backup hear 10 adverts.
+// several is how many adverts to watch: 10, or what comes within patience.
+func (c cell) several() uint64 {
+	if c.interval() > advertInterval {
+		return 4
+	}
+	return 10
+}
+
+// staysBackup watches our backup hear several adverts.
 func (p *pair) staysBackup(e *vrrp.Engine) {
 	p.Helper()
-	until := status(p.T, e).Counters.Received + 10
-	lab.Poll(p, patience, "10 adverts heard", func() bool {
+	until := status(p.T, e).Counters.Received + p.several()
+	lab.Poll(p, patience, "several adverts heard", func() bool {
 		s := status(p.T, e)
 		if s.State != vrrp.Backup {
 			p.Fatalf("took over: %s", s.Why)
@@ -314,11 +322,11 @@ func (p *pair) staysBackup(e *vrrp.Engine) {
 	})
 }
 
-// staysMaster watches our master send 10 adverts.
+// staysMaster watches our master send several adverts.
 func (p *pair) staysMaster(e *vrrp.Engine) {
 	p.Helper()
-	until := status(p.T, e).Counters.Sent + 10
-	lab.Poll(p, patience, "10 adverts sent", func() bool {
+	until := status(p.T, e).Counters.Sent + p.several()
+	lab.Poll(p, patience, "several adverts sent", func() bool {
 		s := status(p.T, e)
 		if s.State != vrrp.Master {
 			p.Fatalf("lost it: %s", s.Why)
