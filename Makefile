@@ -19,7 +19,7 @@ VM := bin/vm
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := build
-.PHONY: help build deps test check check-format check-lint check-modules check-rules check-generated lab demo bench mutants fuzz acceptance required generate clean FORCE
+.PHONY: help build deps test check check-format check-lint check-modules check-rules check-generated lab demo bench interop mutants fuzz acceptance required generate clean FORCE
 
 help: ## Show this help
 	@echo "Root is needed for network namespaces and packages; without it, make asks sudo."
@@ -90,22 +90,30 @@ bench: bin/harmony bin/vm ## Measure beside the peers, and print a table (BENCH=
 	CGO_ENABLED=0 go -C tools build -o ../bin/mobyipvs ./mobyipvs
 	$(VM) bin/bulk
 
+# Peers that the distribution has not, and flags for make interop.
+PEERS   := .cache/peers
+INTEROP ?=
+interop: bin/harmony ## Play every event beside keepalived, old and new, and FRR (INTEROP='-run FRR': some of them)
+	tools/deps test
+	tools/peers $(PEERS)
+	$(STATIC) -o bin/interop ./bench/interop
+	mkdir -p $(RAW)
+	$(ROOT) bin/interop -peers $(PEERS) -out $(RAW)/interop-table.txt -logs $(RAW)/interop-logs $(INTEROP)
+
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants
 
-fuzz: ## Fuzz every target for FUZZTIME each, and let PACKETS rain on a node
+fuzz: ## Fuzz every target for FUZZTIME each, and let PACKETS rain on a node (FUZZEXECS=N: and codec and receive path N times)
 	go test ./vrrp -run '^TestStorm$$' -v -timeout 30m -packets $(PACKETS)
-	@grep -rlE '^func Fuzz' --include=*_test.go . | xargs -n1 dirname | sort -u | while read -r dir; do \
-		for target in $$(go test -list '^Fuzz' "$$dir" | grep '^Fuzz'); do \
-			echo "fuzz $$dir $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
-		done; \
-	done
+	go run ./bench/fuzz -time $(FUZZTIME)
+ifdef FUZZEXECS
+	go run ./bench/fuzz -run '^./vrrp Fuzz(ParseAdvert|Receive)$$' -executions $(FUZZEXECS)
+endif
 
 acceptance: ## Run everything, and keep the output in docs/acceptance
 	mkdir -p docs/acceptance
-	for target in check test fuzz demo bench; do \
-		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 $$target 2>&1 | tee docs/acceptance/$$target.txt; \
+	for target in check test fuzz demo bench interop; do \
+		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 FUZZEXECS=10000000 $$target 2>&1 | tee docs/acceptance/$$target.txt; \
 	done
 
 clean: ## Remove what make has built or fetched

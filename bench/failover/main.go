@@ -88,7 +88,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("keepalived's configuration:\n%s\n", keepalivedConfig("A", ownerPriority, o.adverts[0]))
+	fmt.Printf("keepalived's configuration:\n%s\n", planned(o.adverts[0]).configuration("A", ownerPriority))
 	var all []sample
 	var rests []rest
 	for _, advert := range o.adverts {
@@ -112,13 +112,14 @@ func run(ctx context.Context) error {
 }
 
 func (o options) newPair(ctx context.Context, name string, advert time.Duration) (*pair, error) {
+	p := planned(advert)
 	switch name {
 	case "harmony":
-		return newPair(ctx, name, o.newHarmony(advert), o.newHarmony(advert), advert)
+		return newPair(ctx, name, o.newHarmony(p), o.newHarmony(p), advert)
 	case "keepalived":
-		return newPair(ctx, name, keepalived{advert}, keepalived{advert}, advert)
+		return newPair(ctx, name, keepalived{p}, keepalived{p}, advert)
 	case "mixed":
-		return newPair(ctx, name, o.newHarmony(advert), keepalived{advert}, advert)
+		return newPair(ctx, name, o.newHarmony(p), keepalived{p}, advert)
 	}
 	return nil, fmt.Errorf("unknown pair %q", name)
 }

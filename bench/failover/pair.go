@@ -39,13 +39,6 @@ var (
 	vip6 = netip.MustParseAddr("fd91::100")
 )
 
-// peer is an implementation of VRRP that can be started on a node.
-type peer interface {
-	name() string
-	// command runs it in the foreground as node A or B, its files in folder.
-	command(nd *lab.Node, folder, node string, priority int) (*exec.Cmd, error)
-}
-
 // pair is two nodes, a client and an observer on a switch of their own.
 type pair struct {
 	name   string

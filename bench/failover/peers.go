@@ -8,22 +8,49 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"harmony/bench/lab"
 )
 
-// harmony runs our agent with one VirtualRouter.
-type harmony struct {
-	binary string
-	advert time.Duration
+// plan is what both peers are configured with.
+type plan struct {
+	advert  time.Duration
+	routers []virtual
 }
 
-func (o options) newHarmony(advert time.Duration) peer {
+// virtual is one virtual router; with addresses of both families it is one
+// election per family.
+type virtual struct {
+	vrid      int
+	addresses []netip.Prefix
+}
+
+// planned is what events happen to: one router of both families.
+func planned(advert time.Duration) plan {
+	return plan{advert, []virtual{{vrid, []netip.Prefix{netip.PrefixFrom(vip4, 24), netip.PrefixFrom(vip6, 64)}}}}
+}
+
+// peer is an implementation of VRRP that can be started on a node.
+type peer interface {
+	name() string
+	// command runs it in the foreground as node A or B, its files in folder.
+	command(nd *lab.Node, folder, node string, priority int) (*exec.Cmd, error)
+}
+
+// harmony runs our agent with VirtualRouters.
+type harmony struct {
+	binary string
+	plan
+}
+
+func (o options) newHarmony(p plan) peer {
 	if o.control {
-		advert *= 2
+		p.advert *= 2
 	}
-	return harmony{o.harmony, advert}
+	return harmony{o.harmony, p}
 }
 
 func (harmony) name() string { return "harmony" }
@@ -33,17 +60,24 @@ func (h harmony) command(nd *lab.Node, folder, node string, priority int) (*exec
 	if err := os.MkdirAll(objects, 0o755); err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(`apiVersion: kaas.harmony/v1alpha1
+	var text []string
+	for _, v := range h.routers {
+		var addrs []string
+		for _, a := range v.addresses {
+			addrs = append(addrs, fmt.Sprintf("%q", a))
+		}
+		text = append(text, fmt.Sprintf(`apiVersion: kaas.harmony/v1alpha1
 kind: VirtualRouter
-metadata: {name: bench}
+metadata: {name: bench-%d}
 spec:
   vrid: %d
   interface: eth0
-  addresses: [%s/24, %s/64]
+  addresses: [%s]
   priority: %d
   advertInterval: %s
-`, vrid, vip4, vip6, priority, h.advert)
-	if err := os.WriteFile(filepath.Join(objects, "router.yaml"), []byte(text), 0o600); err != nil {
+`, v.vrid, v.vrid, strings.Join(addrs, ", "), priority, h.advert))
+	}
+	if err := os.WriteFile(filepath.Join(objects, "routers.yaml"), []byte(strings.Join(text, "---\n")), 0o600); err != nil {
 		return nil, err
 	}
 	return nd.Command(context.Background(), h.binary, "agent", "--from", objects, "--node", node,
@@ -51,13 +85,13 @@ spec:
 }
 
 // keepalived runs Debian's keepalived, its VRRP part only.
-type keepalived struct{ advert time.Duration }
+type keepalived struct{ plan }
 
 func (keepalived) name() string { return "keepalived" }
 
 func (k keepalived) command(nd *lab.Node, folder, node string, priority int) (*exec.Cmd, error) {
 	conf := filepath.Join(folder, "keepalived.conf")
-	if err := os.WriteFile(conf, []byte(keepalivedConfig(node, priority, k.advert)), 0o644); err != nil {
+	if err := os.WriteFile(conf, []byte(k.configuration(node, priority)), 0o644); err != nil {
 		return nil, err
 	}
 	pids := []string{filepath.Join(folder, "pid"), filepath.Join(folder, "vrrp.pid")}
@@ -70,25 +104,34 @@ func (k keepalived) command(nd *lab.Node, folder, node string, priority int) (*e
 		"-p", pids[0], "-r", pids[1]), nil
 }
 
-// keepalivedConfig has an instance for each family; else it is the same.
-func keepalivedConfig(node string, priority int, advert time.Duration) string {
+// inAdvert is how many addresses of an instance its adverts carry; the others
+// are excluded from them, as keepalived's manual wants it for so many.
+const inAdvert = 20
+
+// configuration has an instance for each router and family; else it is the
+// same as Harmony's.
+func (p plan) configuration(node string, priority int) string {
 	text := fmt.Sprintf("global_defs {\n    router_id %s\n    vrrp_version 3\n}\n", node)
-	for _, vip := range []netip.Prefix{netip.PrefixFrom(vip4, 24), netip.PrefixFrom(vip6, 64)} {
-		family := "4"
-		if vip.Addr().Is6() {
-			family = "6"
+	for _, v := range p.routers {
+		for _, family := range []string{"4", "6"} {
+			var list []string
+			for _, a := range v.addresses {
+				if a.Addr().Is4() == (family == "4") {
+					list = append(list, a.String())
+				}
+			}
+			if len(list) == 0 {
+				continue
+			}
+			more := list[min(len(list), inAdvert):]
+			list = slices.Clone(list[:len(list)-len(more)])
+			text += fmt.Sprintf("vrrp_instance bench-%d-%s {\n    state BACKUP\n    interface eth0\n    virtual_router_id %d\n    priority %d\n    advert_int %g\n    virtual_ipaddress {\n        %s\n    }\n",
+				v.vrid, family, v.vrid, priority, p.advert.Seconds(), strings.Join(list, "\n        "))
+			if len(more) > 0 {
+				text += "    virtual_ipaddress_excluded {\n        " + strings.Join(more, "\n        ") + "\n    }\n"
+			}
+			text += "}\n"
 		}
-		text += fmt.Sprintf(`vrrp_instance bench%s {
-    state BACKUP
-    interface eth0
-    virtual_router_id %d
-    priority %d
-    advert_int %g
-    virtual_ipaddress {
-        %s
-    }
-}
-`, family, vrid, priority, advert.Seconds(), vip)
 	}
 	return text
 }

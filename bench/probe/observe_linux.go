@@ -34,7 +34,8 @@ type observer struct {
 
 // observe asks for Target every Interval and reports each answer with the MAC
 // address of who gave it. A node with arp_ignore, or a fence, is silent here
-// as it is for every client.
+// as it is for every client. When it could not ask, because the machine was
+// busy, it reports that too.
 func (s Spec) observe() error {
 	target, err := netip.ParseAddr(s.Target)
 	if err != nil {
@@ -45,31 +46,50 @@ func (s Spec) observe() error {
 		return err
 	}
 	p := newPrinter()
-	go func() { // ends with the process
-		buf := make([]byte, 2048)
-		for {
-			n, err := unix.Read(o.fd, buf)
-			if err != nil {
-				continue
-			}
-			if mac, ok := o.answer(buf[:n]); ok {
-				p.print(Result{Kind: s.Role, Start: time.Now(), By: mac})
-			}
-		}
-	}()
+	go o.hear(func(mac string, at time.Time) { p.print(Result{Kind: s.Role, Start: at, By: mac}) }) // ends with the process
 	to := &unix.SockaddrLinklayer{Ifindex: o.link.Index}
 	next := time.Now()
-	for i := 0; ; i++ {
+	for i, last := 0, next; ; i++ {
+		now := time.Now()
+		if now.Sub(last) > 2*s.Interval {
+			p.print(Result{Kind: stalled, Start: last, Took: now.Sub(last)})
+		}
+		last = now
 		_ = unix.Sendto(o.fd, o.request, 0, to) // no answer will come, which is what is seen
-		if i%20 == 0 {
+		if i%10 == 0 {
 			p.flush()
 		}
 		next = next.Add(s.Interval)
-		if now := time.Now(); now.Sub(next) > s.Interval {
+		if now.Sub(next) > s.Interval {
 			next = now
 		}
 		time.Sleep(time.Until(next))
 	}
+}
+
+// hear hands on each answer with the time at which the kernel got it.
+func (o *observer) hear(tell func(mac string, at time.Time)) {
+	buf, oob := make([]byte, 2048), make([]byte, 128)
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(o.fd, buf, oob, 0)
+		if err != nil {
+			continue
+		}
+		if mac, ok := o.answer(buf[:n]); ok {
+			tell(mac, stamp(oob[:oobn]))
+		}
+	}
+}
+
+// stamp is the time of a packet, or, should it have none, now.
+func stamp(oob []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	for _, m := range messages {
+		if err == nil && m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Now()
 }
 
 func newObserver(target netip.Addr) (*observer, error) {
@@ -90,6 +110,9 @@ func newObserver(target netip.Addr) (*observer, error) {
 	}
 	proto := int(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, kind)))
 	if o.fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto); err != nil {
+		return nil, fmt.Errorf("observer: %w", err)
+	}
+	if err := unix.SetsockoptInt(o.fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 		return nil, fmt.Errorf("observer: %w", err)
 	}
 	return o, unix.Bind(o.fd, &unix.SockaddrLinklayer{Protocol: uint16(proto), Ifindex: link.Index})
