@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"harmony/notify"
@@ -13,13 +14,16 @@ import (
 // the stop among them. It is well within stopTimeout.
 const lastNotices = 8 * time.Second
 
-// openNotifier makes what tells others of the election. Where scripts cannot be
-// run each says so, and the FIFO works.
+// errNoScripts is why no notify script is run where no script can be.
+var errNoScripts = errors.New("no script can be run on this node; harmony status says why")
+
+// openNotifier makes what tells others of the election.
 func (w *worker) openNotifier() {
 	o := notify.Options{Log: w.o.Log, Done: w.hasNotified}
-	scripts, err := script.NewRunner()
-	if o.Run = scripts.Run; err != nil {
-		o.Run = func(context.Context, script.Script, script.Input) script.Result { return script.Result{Err: err} }
+	if o.Run = w.scripts.Run; w.scripts == nil {
+		o.Run = func(context.Context, script.Script, script.Input) script.Result {
+			return script.Result{Err: errNoScripts}
+		}
 	}
 	w.notifier = notify.New(o)
 }

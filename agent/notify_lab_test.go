@@ -1,9 +1,12 @@
 package agent_test
 
 import (
+	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,4 +128,129 @@ func TestLabNotify(t *testing.T) {
 	a.signal(syscall.SIGTERM, a.cmd.Process.Pid)
 	<-a.exited
 	d.expect("stop", "any INSTANCE edge STOP 150")
+}
+
+// TestLabHungScript: it is ended by its timeout, with all that it has started;
+// meanwhile other routers are told, and afterwards nothing has been left out.
+func TestLabHungScript(t *testing.T) {
+	lab.Require(t, "root", "ip", "nft")
+	d, net := newDiary(t, `[ $1 != hang ] || sleep 60`), lab.New(t)
+	text := four("edge", "  notify: {any: hang}\n") + "---\n" + second(four("edge", "  notify: {any: any}\n"))
+	a := newNotifying(t, net, "10.9.0.1/24", d.settings("", "hang", "any"), text)
+	a.await("has told everything", func() bool { return len(d.lines()) == 4 })
+	want := []string{"any INSTANCE second BACKUP 150", "any INSTANCE second MASTER 150", "hang INSTANCE edge BACKUP 150", "hang INSTANCE edge MASTER 150"}
+	got := d.lines()
+	if at := slices.Index(got, "nobody "+want[1]); at == 3 {
+		t.Error("the second router has waited for the first one's script")
+	}
+	slices.Sort(got)
+	for i := range want {
+		want[i] = "nobody " + want[i]
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	a.await("counts both", func() bool {
+		s, err := a.status()
+		if err != nil || len(s.Worker.Notify.Scripts) != 2 {
+			return false
+		}
+		c := s.Worker.Notify.Scripts[1]
+		return c.Name == "hang" && c.TimedOut == 2 && c.LastFailure != nil && strings.Contains(c.LastFailure.Error, "timed out after 500ms")
+	})
+	lab.Poll(t, 5*time.Second, "no script is left", func() bool { return exec.Command("pgrep", "-f", d.script).Run() != nil })
+}
+
+// TestLabWorkerKilledWhileTelling: what the dead worker had told is not told
+// again, what it was telling is, and so is what happened meanwhile.
+func TestLabWorkerKilledWhileTelling(t *testing.T) {
+	lab.Require(t, "root", "ip", "nft")
+	d, net := newDiary(t, `[ $4 != FAULT ] || sleep 60`), lab.New(t)
+	settings := strings.ReplaceAll(d.settings("", "any"), "500ms", "1h")
+	a := newNotifying(t, net, "10.9.0.1/24", settings, four("edge", "  notify: {any: any}\n"))
+	d.expect("any INSTANCE edge BACKUP 150", "any INSTANCE edge MASTER 150")
+	a.await("is ready", a.ready)
+	before, _ := a.status()
+	a.node.Run(t, "ip", "link", "set", "eth0", "down")
+	d.expect("any INSTANCE edge FAULT 150")
+	if err := os.WriteFile(d.script, fmt.Appendf(nil, "#!/bin/sh\necho $(id -un) $* >>%s\n", d.file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a.kill(before.Worker.PID)
+	lab.Poll(t, 5*time.Second, "the script has ended with the worker", func() bool { return exec.Command("pgrep", "-f", d.script).Run() != nil })
+	a.node.Run(t, "ip", "link", "set", "eth0", "up")
+	d.expect("any INSTANCE edge FAULT 150", "any INSTANCE edge BACKUP 150", "any INSTANCE edge MASTER 150")
+	after, err := a.status()
+	if err != nil || after.Worker.PID == before.Worker.PID || after.Election.Untold != 0 {
+		t.Errorf("%v, worker %d, untold %d", err, after.Worker.PID, after.Election.Untold)
+	}
+}
+
+// TestLabElectorKilledIsTold: the surrender of its routers is the end of them.
+func TestLabElectorKilledIsTold(t *testing.T) {
+	lab.Require(t, "root", "ip", "nft")
+	d, net := newDiary(t, ""), lab.New(t)
+	a := newNotifying(t, net, "10.9.0.1/24", d.settings("", "any"), four("edge", "  notify: {any: any}\n"))
+	d.expect("any INSTANCE edge BACKUP 150", "any INSTANCE edge MASTER 150")
+	a.await("is ready", a.ready)
+	a.kill(a.cmd.Process.Pid)
+	d.expect("any INSTANCE edge STOP 150")
+}
+
+// TestLabNotifyGroupAndFIFO: a sync group is told as a whole, and the FIFO has a
+// line for everything. Of the two families of a router each is told.
+func TestLabNotifyGroupAndFIFO(t *testing.T) {
+	lab.Require(t, "root", "ip", "nft")
+	d, net := newDiary(t, ""), lab.New(t)
+	fifo := filepath.Join(filepath.Dir(d.script), "fifo")
+	a := newNotifying(t, net, "10.9.0.1/24",
+		d.settings("  notifyFIFO: {path: "+fifo+"}\n  syncGroups:\n  - name: all\n    notify: {master: master, backup: backup, fault: fault, any: any}\n", "master", "backup", "fault", "any"),
+		router(150)+"  syncGroup: all\n  notify: {any: any}\n")
+	f, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	for deadline := time.Now().Add(15 * time.Second); err != nil && time.Now().Before(deadline); {
+		passes(t, 10*time.Millisecond)
+		f, err = os.OpenFile(fifo, os.O_RDWR, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a.await("is ready", a.ready)
+	a.await("is master", a.master)
+	a.node.Run(t, "ip", "link", "set", "eth0", "down")
+	of := func(name string) (list []string) {
+		for _, l := range d.lines() {
+			if strings.Contains(l, "INSTANCE "+name+" ") || name == "all" && !strings.Contains(l, "INSTANCE") {
+				list = append(list, strings.TrimPrefix(l, "nobody "))
+			}
+		}
+		return list
+	}
+	a.await("has told of the fault", func() bool { return len(of("all")) == 6 && len(of("edge/IPv4")) == 3 && len(of("edge/IPv6")) == 3 })
+	for name, want := range map[string][]string{
+		"edge/IPv4": {"any INSTANCE edge/IPv4 BACKUP 150", "any INSTANCE edge/IPv4 MASTER 150", "any INSTANCE edge/IPv4 FAULT 150"},
+		"edge/IPv6": {"any INSTANCE edge/IPv6 BACKUP 150", "any INSTANCE edge/IPv6 MASTER 150", "any INSTANCE edge/IPv6 FAULT 150"},
+		"all":       {"backup", "any GROUP all BACKUP 0", "master", "any GROUP all MASTER 0", "fault", "any GROUP all FAULT 0"},
+	} {
+		if diff := cmp.Diff(want, of(name)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	var lines []string
+	for in := bufio.NewScanner(f); len(lines) < 9 && in.Scan(); {
+		lines = append(lines, in.Text())
+	}
+	instances := map[string][]string{}
+	for _, l := range lines {
+		words := strings.Fields(l)
+		instances[words[1]] = append(instances[words[1]], words[0]+" "+words[2]+" "+words[3])
+	}
+	want := map[string][]string{
+		`"edge/IPv4"`: {"INSTANCE BACKUP 150", "INSTANCE MASTER 150", "INSTANCE FAULT 150"},
+		`"edge/IPv6"`: {"INSTANCE BACKUP 150", "INSTANCE MASTER 150", "INSTANCE FAULT 150"},
+		`"all"`:       {"GROUP BACKUP 0", "GROUP MASTER 0", "GROUP FAULT 0"},
+	}
+	if diff := cmp.Diff(want, instances); diff != "" {
+		t.Errorf("%s\nin\n%s", diff, strings.Join(lines, "\n"))
+	}
 }

@@ -26,8 +26,9 @@ func (w *worker) prober() *check.Prober {
 		NGINX:   func(ctx context.Context) error { return nginxconf.Answers(ctx, string(w.o.RunDir)) },
 	}
 	var err error
-	p.Runner, err = script.NewRunner()
+	w.scripts, err = script.NewRunner()
 	w.fault("scripts", err)
+	p.Runner = w.scripts
 	return p
 }
 

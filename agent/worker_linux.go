@@ -53,6 +53,7 @@ type worker struct {
 	source   SourceStatus
 
 	checks   *check.Runner
+	scripts  *script.Runner                           // nil where none can be run
 	declared atomic.Pointer[map[string]script.Script] // for the goroutines of checks
 	memory   memory                                   // of what routers track
 	dirty    chan struct{}                            // a verdict changed; capacity 1

@@ -42,6 +42,9 @@ type Notifier struct {
 	queues map[string][]job // by lane; those that have a goroutine
 	fifo   fifo
 	stats  map[string]*ScriptStatus
+
+	configured  bool
+	past, early []Event // what came before the first Set
 }
 
 // job is a call that waits in its lane, or runs.
@@ -54,7 +57,7 @@ type job struct {
 // errClosing is why a script is ended when the agent stops.
 var errClosing = errors.New("ended because the agent stops")
 
-// New returns a Notifier without configuration.
+// New returns a Notifier. It tells nothing before it has a configuration.
 func New(o Options) *Notifier {
 	n := &Notifier{o: o, queues: map[string][]job{}, stats: map[string]*ScriptStatus{}}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
@@ -71,6 +74,12 @@ func (n *Notifier) Set(c Config) error {
 	}
 	n.prune(c)
 	err := n.fifo.set(c.FIFO)
+	if !n.configured {
+		n.configured = true
+		n.recall(n.past)
+		n.tellAll(n.early)
+		n.past, n.early = nil, nil
+	}
 	n.catchUp()
 	return err
 }
@@ -78,11 +87,19 @@ func (n *Notifier) Set(c Config) error {
 // Recall takes in the Events that have been told of by an earlier Notifier. What
 // was in the FIFO and not yet read may be lost, so the FIFO gets it anew.
 func (n *Notifier) Recall(told []Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.configured {
+		n.past = append(n.past, told...)
+		return
+	}
+	n.recall(told)
+}
+
+func (n *Notifier) recall(told []Event) {
 	if len(told) == 0 {
 		return
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.fold.Recall(told)
 	n.fifo.behind = true
 	n.catchUp()
@@ -92,6 +109,14 @@ func (n *Notifier) Recall(told []Event) {
 func (n *Notifier) Tell(events []Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if !n.configured {
+		n.early = append(n.early, events...)
+		return
+	}
+	n.tellAll(events)
+}
+
+func (n *Notifier) tellAll(events []Event) {
 	for _, e := range events {
 		of := cmp.Or(n.fold.groupOf(e.Key), e.Key.String())
 		notices := n.fold.Step(e)
