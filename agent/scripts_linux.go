@@ -3,6 +3,7 @@ package agent
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 
 	"harmony/api/v1alpha1"
 	"harmony/script"
@@ -17,8 +18,12 @@ func ScriptProblems(s source.Snapshot) []source.Problem {
 	for i := range s.Settings {
 		obj := &s.Settings[i]
 		r := source.Report{Object: source.RefOf(v1alpha1.KindSettings, obj)}
-		if s.Origins[r.Object].File == "" {
+		file := s.Origins[r.Object].File
+		if file == "" {
 			continue // it declares none
+		}
+		if len(obj.Spec.Scripts) > 0 {
+			openToOthers(&r, file)
 		}
 		for j, declared := range obj.Spec.WithDefaults().Scripts {
 			field := source.At("spec.scripts", j)
@@ -41,4 +46,16 @@ func ScriptProblems(s source.Snapshot) []source.Problem {
 		}
 	}
 	return problems
+}
+
+// openToOthers warns if others than root can write the file that declares
+// scripts.
+func openToOthers(r *source.Report, file string) {
+	whole, err := filepath.Abs(file)
+	if err != nil {
+		return // it has been read, so this is about the working folder
+	}
+	if bad, ok := errors.AsType[*script.InsecureError](script.SecureFile(whole)); ok {
+		r.Warn("spec.scripts", source.CodeInsecure, "who can change this file can run commands as any user, and others than root can: %v", bad)
+	}
 }

@@ -38,6 +38,7 @@ spec:
 	}
 	got := ScriptProblems(s)
 	want := []string{
+		"warning Insecure a.yaml:5: Settings default spec.scripts: who can change this file can run commands as any user, and others than root can: /",
 		"error Insecure a.yaml:8: Settings default spec.scripts[1].command: script insecure is not run: /",
 		"warning NotFound a.yaml:10: Settings default spec.scripts[2].command: script missing: looking at /no: no such file or directory: it is not run on this node",
 		"warning NotFound a.yaml:11: Settings default spec.scripts[3]: script stranger: there is no user no-such-user on this node",

@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"harmony/agent"
 	"harmony/bench/lab"
+	"harmony/source"
 	"harmony/vrrp"
 )
 
@@ -204,7 +207,9 @@ func TestLabHangingAndInsecureScripts(t *testing.T) {
 		return strings.Contains(h.tracker().LastError, "script chk is not run: "+dir+" is a folder that everybody may write to")
 	})
 	s, _ := h.status()
-	if len(s.Worker.Source.Problems) != 1 || s.Worker.Source.Problems[0].Code != "Insecure" {
+	if !slices.ContainsFunc(s.Worker.Source.Problems, func(p source.Problem) bool {
+		return p.Severity == source.Error && p.Code == source.CodeInsecure && p.Field == "spec.scripts[0].command"
+	}) {
 		t.Errorf("problems: %v", s.Worker.Source.Problems)
 	}
 }
@@ -260,4 +265,32 @@ func (h *host) supervise() int {
 		_ = cmd.Wait()
 	})
 	return cmd.Process.Pid
+}
+
+// TestLabRestartInheritsWithTrackers: a restart alone in the network waits for
+// the first results, slow ones too, and then goes on without a loss.
+func TestLabRestartInheritsWithTrackers(t *testing.T) {
+	lab.Require(t, "root", "ip", "nft")
+	settings, _ := declare(t, "chk", "sleep 0.5")
+	n := lab.New(t)
+	a := tracking(t, n, "a", "10.9.0.1/24", map[string]string{
+		"settings.yaml": settings,
+		"router.yaml":   tracked(150, "{name: app, script: chk, interval: 1s}"),
+	})
+	a.await("owns the addresses", a.owns)
+	a.await("is ready", a.ready)
+	load := ask(t, n, a)
+	begin := time.Now()
+	a.restart()
+	a.start()
+	a.await("is master", a.master)
+	a.await("is ready", a.ready)
+	end := time.Now()
+	lab.Poll(t, 5*time.Second, "all probes are settled", func() bool { return load.Settled(end) })
+	if w := load.Window("udp", begin, end); w.Lost > 0 {
+		t.Errorf("%d of %d datagrams lost, dark for %v", w.Lost, w.Sent, w.Dark)
+	}
+	if s, _ := a.status(); len(s.Worker.Trackers) != 1 || !s.Worker.Trackers[0].Up {
+		t.Errorf("trackers: %+v", s.Worker.Trackers)
+	}
 }

@@ -23,6 +23,10 @@ func Check(s Script) error {
 // is, and what is in it.
 func SecureFolder(path string) error { return walk(path, lstat, folderFault) }
 
+// SecureFile returns nil if nobody but root can change which file that path is,
+// and what is in it.
+func SecureFile(path string) error { return walk(path, lstat, fileFault) }
+
 // admit is Check, and says who runs it.
 func admit(s Script) (account, error) {
 	if err := s.Validate(); err != nil {

@@ -135,6 +135,33 @@ func TestSecure(t *testing.T) {
 	}
 }
 
+func TestSecureFile(t *testing.T) {
+	tree := good()
+	tree["/opt/bin/group"], tree["/opt/bin/all"], tree["/opt/bin/user"] = file(0o664, 0, 50), file(0o666, 0, 0), file(0o600, 1000, 0)
+	for path, want := range map[string]string{
+		"/opt/bin/chk":   "",
+		"/opt/bin":       "/opt/bin is not a file",
+		"/opt/bin/group": "/opt/bin/group may be written to by group 50: chmod g-w /opt/bin/group",
+		"/opt/bin/all":   "/opt/bin/all may be written to by everybody: chmod o-w /opt/bin/all",
+		"/opt/bin/user":  "/opt/bin/user belongs to user 1000: chown root /opt/bin/user",
+		"/home/u/chk":    "/home/u belongs to user 1000: chown root /home/u",
+		"/tmp/chk":       "/tmp is a folder that everybody may write to: choose one where only root may",
+		"/opt/bin/chk/x": "/opt/bin/chk is not a folder",
+	} {
+		tree["/opt/bin/chk/x"] = file(0o600, 0, 0)
+		got := ""
+		if err := walk(path, tree.look, fileFault); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if err := walk("/opt/bin", tree.look, folderFault); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTail(t *testing.T) {
 	var out tail
 	for i := range 3000 {

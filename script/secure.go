@@ -58,17 +58,27 @@ func secure(name, program string, who account, look func(string) (node, error)) 
 }
 
 // folderFault is fault for a folder in which root keeps something else.
-func folderFault(at string, n node, _ bool) string {
+func folderFault(at string, n node, _ bool) string { return rootsFault(at, n, true) }
+
+// fileFault is fault for a file that root alone writes.
+func fileFault(at string, n node, last bool) string { return rootsFault(at, n, !last) }
+
+// rootsFault says what lets others than root change n, or "".
+func rootsFault(at string, n node, folder bool) string {
 	perm := n.mode.Perm()
 	switch {
 	case n.uid != 0:
 		return fmt.Sprintf("belongs to user %d: chown root %s", n.uid, at)
+	case perm&0o002 != 0 && folder:
+		return "is a folder that everybody may write to: choose one where only root may"
 	case perm&0o002 != 0:
-		return "is a folder that everybody may write to: choose one where only root may, such as /run/harmony"
+		return "may be written to by everybody: chmod o-w " + at
 	case perm&0o020 != 0 && n.gid != 0:
 		return fmt.Sprintf("may be written to by group %d: chmod g-w %s", n.gid, at)
-	case !n.mode.IsDir():
+	case folder && !n.mode.IsDir():
 		return "is not a folder"
+	case !folder && !n.mode.IsRegular():
+		return "is not a file"
 	}
 	return ""
 }
