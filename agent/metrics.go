@@ -24,39 +24,44 @@ var metrics = struct {
 	checksums, strays                                                       *prometheus.Desc
 	split, stalls, hung, silenced, drained, override                        *prometheus.Desc
 	trackerUp, trackerValue                                                 *prometheus.Desc
+	notified, fifoLines, notifyWaiting, untold                              *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
-	info:         desc("info", "1, labelled with version and node.", "version", "node"),
-	ready:        desc("ready", "1 while everything is as planned."),
-	restarts:     desc("worker_restarts_total", "Workers that ended unexpectedly."),
-	silent:       desc("worker_silent", "1 while the worker's lease has run out."),
-	reloads:      desc("source_reloads_total", "Times the source was read."),
-	problems:     desc("source_problems", "Problems in the source, by severity.", "severity"),
-	owner:        desc("vrrp_master", "1 where this node owns the router.", "router", "family"),
-	priority:     desc("vrrp_priority", "Effective priority.", "router", "family"),
-	sent:         desc("vrrp_adverts_sent_total", "Adverts sent.", "router", "family"),
-	received:     desc("vrrp_adverts_received_total", "Adverts accepted.", "router", "family"),
-	dropped:      desc("vrrp_adverts_dropped_total", "Adverts dropped, by reason.", "router", "family", "reason"),
-	checksums:    desc("vrrp_adverts_checksum_total", "Accepted adverts of version 3 over IPv4, by what their checksum covers.", "router", "family", "form"),
-	strays:       desc("vrrp_strays_total", "Adverts refused that concern no router of this node, by reason.", "reason"),
-	transitions:  desc("vrrp_transitions_total", "Changes of state.", "router", "family"),
-	announce:     desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
-	restored:     desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
-	rivals:       desc("vrrp_rivals_total", "Times another node claimed what this one owns.", "router", "family"),
-	split:        desc("vrrp_split_brains_total", "Rivals that went on for a down interval: they do not hear this node.", "router", "family"),
-	stalls:       desc("vrrp_stalls_total", "Times this node ran too late to believe in silence or ownership.", "router", "family"),
-	hung:         desc("elector_stalls_total", "Times the watchdog found the elector late."),
-	silenced:     desc("elector_silenced", "1 while the elector is late and its addresses are silenced."),
-	drained:      desc("drained", "1 while a drain is in force."),
-	override:     desc("failover_override", "1 for each standing failover order.", "router", "order"),
-	trackerUp:    desc("tracker_up", "1 while what the router tracks is up, or not known yet.", "router", "track"),
-	trackerValue: desc("tracker_value", "The number in the tracked file.", "router", "track"),
-	realServerUp: desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
-	active:       desc("real_server_active_connections", "Established connections.", "service", "real_server"),
-	inactive:     desc("real_server_inactive_connections", "Other connections that the kernel remembers.", "service", "real_server"),
-	endpoints:    desc("site_endpoints", "Endpoints behind a path.", "host", "path", "upstream"),
-	inSync:       desc("nginx_in_sync", "1 while NGINX serves the wanted configuration."),
-	nginxReloads: desc("nginx_reloads_total", "Reloads of NGINX since its supervisor started."),
+	info:          desc("info", "1, labelled with version and node.", "version", "node"),
+	ready:         desc("ready", "1 while everything is as planned."),
+	restarts:      desc("worker_restarts_total", "Workers that ended unexpectedly."),
+	silent:        desc("worker_silent", "1 while the worker's lease has run out."),
+	reloads:       desc("source_reloads_total", "Times the source was read."),
+	problems:      desc("source_problems", "Problems in the source, by severity.", "severity"),
+	owner:         desc("vrrp_master", "1 where this node owns the router.", "router", "family"),
+	priority:      desc("vrrp_priority", "Effective priority.", "router", "family"),
+	sent:          desc("vrrp_adverts_sent_total", "Adverts sent.", "router", "family"),
+	received:      desc("vrrp_adverts_received_total", "Adverts accepted.", "router", "family"),
+	dropped:       desc("vrrp_adverts_dropped_total", "Adverts dropped, by reason.", "router", "family", "reason"),
+	checksums:     desc("vrrp_adverts_checksum_total", "Accepted adverts of version 3 over IPv4, by what their checksum covers.", "router", "family", "form"),
+	strays:        desc("vrrp_strays_total", "Adverts refused that concern no router of this node, by reason.", "reason"),
+	transitions:   desc("vrrp_transitions_total", "Changes of state.", "router", "family"),
+	announce:      desc("vrrp_announcements_total", "Gratuitous ARPs and unsolicited NAs.", "router", "family"),
+	restored:      desc("vrrp_addresses_restored_total", "Addresses put back that others had removed.", "router", "family"),
+	rivals:        desc("vrrp_rivals_total", "Times another node claimed what this one owns.", "router", "family"),
+	split:         desc("vrrp_split_brains_total", "Rivals that went on for a down interval: they do not hear this node.", "router", "family"),
+	stalls:        desc("vrrp_stalls_total", "Times this node ran too late to believe in silence or ownership.", "router", "family"),
+	hung:          desc("elector_stalls_total", "Times the watchdog found the elector late."),
+	silenced:      desc("elector_silenced", "1 while the elector is late and its addresses are silenced."),
+	drained:       desc("drained", "1 while a drain is in force."),
+	override:      desc("failover_override", "1 for each standing failover order.", "router", "order"),
+	trackerUp:     desc("tracker_up", "1 while what the router tracks is up, or not known yet.", "router", "track"),
+	trackerValue:  desc("tracker_value", "The number in the tracked file.", "router", "track"),
+	notified:      desc("notify_scripts_total", "Runs of notify scripts, by how they ended.", "script", "result"),
+	fifoLines:     desc("notify_fifo_lines_total", "Lines for the notify FIFO.", "result"),
+	notifyWaiting: desc("notify_waiting", "Runs of notify scripts that wait for an earlier one."),
+	untold:        desc("notify_lost_total", "Changes of state that nobody was told of, for want of a worker."),
+	realServerUp:  desc("real_server_up", "1 while the real server's check is well.", "service", "real_server"),
+	active:        desc("real_server_active_connections", "Established connections.", "service", "real_server"),
+	inactive:      desc("real_server_inactive_connections", "Other connections that the kernel remembers.", "service", "real_server"),
+	endpoints:     desc("site_endpoints", "Endpoints behind a path.", "host", "path", "upstream"),
+	inSync:        desc("nginx_in_sync", "1 while NGINX serves the wanted configuration."),
+	nginxReloads:  desc("nginx_reloads_total", "Reloads of NGINX since its supervisor started."),
 }
 
 // Describe sends nothing: the collector is unchecked, since it lives for one
@@ -120,6 +125,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(metrics.trackerUp, one(t.Up || !t.Known), t.Router, t.Name)
 		gauge(metrics.trackerValue, float64(t.Value), t.Router, t.Name)
 	}
+	c.collectNotices(gauge, counter)
 	c.collectBackends(gauge)
 	gauge(metrics.inSync, one(s.Worker.NGINX.Wanted != "" && s.Worker.NGINX.Wanted == s.Worker.NGINX.Served))
 	counter(metrics.nginxReloads, float64(s.Worker.NGINX.Reloads))

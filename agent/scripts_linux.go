@@ -12,7 +12,8 @@ import (
 
 // ScriptProblems says which of the scripts that the Settings of s declare would
 // not be run on this machine as it is now. One that others could change is an
-// error; one that is not here may be meant for another machine.
+// error, as is a FIFO that others could replace; a script that is not here may
+// be meant for another machine.
 func ScriptProblems(s source.Snapshot) []source.Problem {
 	var problems []source.Problem
 	for i := range s.Settings {
@@ -39,6 +40,11 @@ func ScriptProblems(s source.Snapshot) []source.Problem {
 				r.Warn(field+".command", source.CodeNotFound, "%v: it is not run on this node", err)
 			default:
 				r.Warn(field, source.CodeNotFound, "%v: it is not run on this node", err)
+			}
+		}
+		if f := obj.Spec.NotifyFIFO; f != nil {
+			if err := script.SecureFolder(filepath.Dir(f.Path)); errors.As(err, new(*script.InsecureError)) {
+				r.Error("spec.notifyFIFO.path", source.CodeInsecure, "nothing is written to %s: %v", source.Quote(f.Path), err)
 			}
 		}
 		for _, p := range r.Problems {

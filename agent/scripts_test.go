@@ -28,6 +28,7 @@ spec:
     - name: stranger
       command: [/bin/true]
       user: no-such-user
+  notifyFIFO: {path: /tmp/fifo}
 `
 	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), fmt.Appendf(nil, settings, dir), 0o600); err != nil {
 		t.Fatal(err)
@@ -42,6 +43,7 @@ spec:
 		"error Insecure a.yaml:8: Settings default spec.scripts[1].command: script insecure is not run: /",
 		"warning NotFound a.yaml:10: Settings default spec.scripts[2].command: script missing: looking at /no: no such file or directory: it is not run on this node",
 		"warning NotFound a.yaml:11: Settings default spec.scripts[3]: script stranger: there is no user no-such-user on this node",
+		"error Insecure a.yaml:14: Settings default spec.notifyFIFO.path: nothing is written to \"/tmp/fifo\": /tmp is a folder that everybody may write to: choose one",
 	}
 	for i := range max(len(got), len(want)) {
 		line := "nothing"

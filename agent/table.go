@@ -28,6 +28,7 @@ func WriteTable(w io.Writer, s Status, wide bool, now time.Time) error {
 	fmt.Fprintf(tw, "%s  harmony %s  %s\n", s.Node, s.Version, summary(s, now))
 	writeRouters(tw, s, wide, now)
 	writeTrackers(tw, s, now)
+	writeNotices(tw, s, now)
 	writeFirewall(tw, s.Worker.Firewall)
 	writeServices(tw, s, wide)
 	writeSites(tw, s, now)
