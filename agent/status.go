@@ -74,6 +74,8 @@ type TrackerStatus struct {
 	Name   string `json:"name"`
 	Check  string `json:"check"`  // what is looked at: "script chk-mysql"
 	Weight int    `json:"weight"` // 0: the router is in FAULT while it is down
+	// Reverse turns round what Weight says.
+	Reverse bool `json:"reverse,omitempty"`
 	check.Verdict
 }
 

@@ -86,14 +86,10 @@ func why(r vrrp.RouterStatus) string {
 
 func writeTrackers(w io.Writer, s Status, now time.Time) {
 	if len(s.Worker.Trackers) > 0 {
-		fmt.Fprintf(w, "\nROUTER\tTRACK\tCHECK\tWEIGHT\tFOR\tSTATE\n")
+		fmt.Fprintf(w, "\nROUTER\tTRACK\tCHECK\tEFFECT\tFOR\tSTATE\n")
 	}
 	for _, t := range s.Worker.Trackers {
-		weight := "fault"
-		if t.Weight != 0 {
-			weight = fmt.Sprintf("%+d", t.Weight)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Router, t.Name, t.Check, weight, age(t.Since, now), t.state())
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", t.Router, t.Name, t.Check, t.effect(), age(t.Since, now), t.state())
 	}
 }
 

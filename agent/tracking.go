@@ -88,11 +88,28 @@ func trackers(routers []cluster.Router, verdicts map[check.Spec]check.Verdict) [
 		}
 		for _, t := range r.Trackers {
 			out = append(out, TrackerStatus{
-				Router: r.Name, Name: t.Name, Check: t.Check.String(), Weight: t.Weight, Verdict: verdicts[t.Check],
+				Router: r.Name, Name: t.Name, Check: t.Check.String(), Weight: t.Weight, Reverse: t.Reverse, Verdict: verdicts[t.Check],
 			})
 		}
 	}
 	return out
+}
+
+// effect says in a few words what a tracker does.
+func (t TrackerStatus) effect() string {
+	weight := t.Weight
+	if t.Reverse {
+		weight = -weight
+	}
+	switch {
+	case t.Weight == 0 && !t.Reverse:
+		return "fault if down"
+	case t.Weight == 0:
+		return "fault if up"
+	case t.Weight > 0:
+		return fmt.Sprintf("%+d if up", weight)
+	}
+	return fmt.Sprintf("%+d if down", weight)
 }
 
 // state says in a few words how a tracker is.

@@ -101,8 +101,23 @@ func TestTrackerTable(t *testing.T) {
 	if err := WriteTable(&b, s, false, now); err != nil {
 		t.Fatal(err)
 	}
-	if line := strings.Join(strings.Fields(b.String()), " "); !strings.Contains(line, "ROUTER TRACK CHECK WEIGHT FOR STATE edge web nginx -10 3s up at -4") {
+	if line := strings.Join(strings.Fields(b.String()), " "); !strings.Contains(line, "ROUTER TRACK CHECK EFFECT FOR STATE edge web nginx -10 if down 3s up at -4") {
 		t.Errorf("table:\n%s", &b)
+	}
+}
+
+func TestTrackerEffect(t *testing.T) {
+	for want, tr := range map[string]TrackerStatus{
+		"fault if down": {},
+		"fault if up":   {Reverse: true},
+		"+10 if up":     {Weight: 10},
+		"-10 if up":     {Weight: 10, Reverse: true},
+		"-5 if down":    {Weight: -5},
+		"+5 if down":    {Weight: -5, Reverse: true},
+	} {
+		if got := tr.effect(); got != want {
+			t.Errorf("%+v: %q, want %q", tr, got, want)
+		}
 	}
 }
 

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -30,10 +32,25 @@ type Runner struct{ slots chan struct{} }
 // NewRunner returns a Runner. It marks the descriptors that this process was
 // started with as not to be inherited; Go marks all others itself.
 func NewRunner() (*Runner, error) {
-	if err := unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("keeping descriptors from scripts (needs Linux 5.11): %w", err)
+	if err := keepDescriptors(); err != nil {
+		return nil, fmt.Errorf("keeping descriptors from scripts: %w", err)
 	}
 	return &Runner{slots: make(chan struct{}, most)}, nil
+}
+
+// keepDescriptors marks all descriptors but the first three as not to be
+// inherited.
+func keepDescriptors() error {
+	if unix.CloseRange(3, ^uint(0), unix.CLOSE_RANGE_CLOEXEC) == nil {
+		return nil
+	}
+	open, err := os.ReadDir("/proc/self/fd") // before Linux 5.11
+	for _, f := range open {
+		if fd, err := strconv.Atoi(f.Name()); err == nil && fd > 2 {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return err
 }
 
 // Run checks s and runs it, and returns when it and, if it had to be stopped,

@@ -117,6 +117,9 @@ func (n *Node) why(r *router) string {
 			text += r.patience()
 		}
 	}
+	if own := "I have " + r.prio.text(); r.state == Master && strings.Contains(text, "I have ") && !strings.HasSuffix(text, own) {
+		text += "; now " + own
+	}
 	if r.refusal != nil && n.now.Sub(r.refusal.At) <= r.downInterval() { // it still happens
 		text += "; " + r.refusal.String()
 	}
