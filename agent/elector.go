@@ -231,7 +231,7 @@ func (e *elector) apply() {
 	for _, r := range routers {
 		places[r.Home()] = append(places[r.Home()], r.Addresses...)
 	}
-	err := errors.Join(e.vips.Prepare(places), e.engine.Set(routers))
+	err := errors.Join(e.vips.PrepareRoutes(routesOf(routers)), e.vips.Prepare(places), e.engine.Set(routers))
 	if err != nil {
 		e.o.Log.Error("election not fully configured", "err", err)
 	}

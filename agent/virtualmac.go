@@ -25,3 +25,14 @@ func withoutDevice(routers []vrrp.Router, failed map[string]error) {
 		}
 	}
 }
+
+// routesOf are the routes and rules of routers.
+func routesOf(routers []vrrp.Router) map[vrrp.Key]vip.Routing {
+	out := map[vrrp.Key]vip.Routing{}
+	for _, r := range routers {
+		if len(r.Routes)+len(r.Rules) > 0 {
+			out[r.Key] = vip.Routing{Routes: r.Routes, Rules: r.Rules}
+		}
+	}
+	return out
+}

@@ -55,11 +55,15 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 	peers := peers(r, spec.Transport, addresses)
 	checkVirtualMAC(r, spec)
 	common.Firewall = firewall(r, spec.Firewall)
+	families := slices.Sorted(maps.Keys(addresses))
+	routing := routingOf(r, spec, families)
+	claims = append(claims, routing.claims...)
 	var routers []Router
-	for _, family := range slices.Sorted(maps.Keys(addresses)) {
+	for _, family := range families {
 		own := common
 		own.Family, own.Addresses, own.Unicast = family, addresses[family], peers[family]
 		own.Checksum = own.Checksum.In(family)
+		own.Routes, own.Rules = routing.routes[family], routing.rules[family]
 		claims = append(claims, virtualMAC(&own, spec)...)
 		routers = append(routers, own)
 		claims = append(claims, claim{

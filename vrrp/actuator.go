@@ -11,6 +11,10 @@ type Actuator interface {
 	// Addresses already there are adopted. The error names every address that
 	// is not there afterwards.
 	Add(iface string, addrs []netip.Prefix) error
+	// Serve names all routers that own their addresses, sorted: their routes
+	// and rules exist from now on, and those of others do not. It comes after
+	// Add, and before Remove.
+	Serve(routers []Key) error
 	// Remove takes addrs from the interface, except those that existed before
 	// us. Absent addresses are not an error.
 	Remove(iface string, addrs []netip.Prefix) error

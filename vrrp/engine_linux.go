@@ -219,6 +219,9 @@ func Surrender(routers []Router, act Actuator, silent bool, log *slog.Logger) er
 	if silent {
 		time.Sleep(surrenderHold(routers))
 	}
+	if err := act.Serve(nil); err != nil {
+		errs = append(errs, fmt.Errorf("surrender: %w", err))
+	}
 	for _, r := range routers { // the others' skew times run already
 		if err := act.Remove(r.Home(), r.Addresses); err != nil {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))

@@ -32,6 +32,7 @@ type loop struct {
 	ways     map[string]*way
 	problems map[problemKey]error
 	waiters  []*waiter
+	serving  []Key // as the actuator was told
 	halting  bool
 
 	wake     int // the eventfd, readable when a command is waiting
@@ -220,13 +221,6 @@ func (l *loop) drainConns() {
 			}
 			break
 		}
-	}
-}
-
-// step lets the node take in an event and carries out what it says.
-func (l *loop) step(ev Event) {
-	for _, a := range l.node.Step(ev, time.Now()) {
-		l.carryOut(a)
 	}
 }
 

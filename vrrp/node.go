@@ -243,3 +243,14 @@ func (n *Node) removeAll(r *router) {
 func (n *Node) has(iface string, p netip.Prefix) bool {
 	return slices.ContainsFunc(n.routers, func(r *router) bool { return r.Home() == iface && r.present[p] })
 }
+
+// serving are the routers that own their addresses, sorted.
+func (n *Node) serving() []Key {
+	var keys []Key
+	for _, r := range n.routers {
+		if r.answering {
+			keys = append(keys, r.Key)
+		}
+	}
+	return keys
+}

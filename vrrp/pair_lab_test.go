@@ -396,6 +396,7 @@ func (kernelAddresses) Remove(iface string, addrs []netip.Prefix) error {
 
 func (kernelAddresses) Announce(string, []netip.Prefix) error { return nil }
 func (kernelAddresses) Answer([]netip.Addr) error             { return nil }
+func (kernelAddresses) Serve([]vrrp.Key) error                { return nil }
 
 func each(iface string, addrs []netip.Prefix, do func(netlink.Link, *netlink.Addr) error) error {
 	link, err := netlink.LinkByName(iface)

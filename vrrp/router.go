@@ -97,6 +97,9 @@ type Router struct {
 	// Device is the device with the router's virtual MAC, which then has the
 	// addresses; empty means that Interface has them. The caller makes it.
 	Device string `json:"device,omitempty"`
+	// Routes and Rules exist while the router owns its addresses.
+	Routes []Route `json:"routes,omitempty"`
+	Rules  []Rule  `json:"rules,omitempty"`
 	// PlainAdverts has multicast adverts leave with the MAC of Interface
 	// although there is a Device, as unicast ones always do.
 	PlainAdverts bool `json:"plainAdverts,omitempty"`

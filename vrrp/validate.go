@@ -12,6 +12,7 @@ func (r Router) Clone() Router {
 	r.Addresses = slices.Clone(r.Addresses)
 	r.Priority.Terms = slices.Clone(r.Priority.Terms)
 	r.Unicast = slices.Clone(r.Unicast)
+	r.Routes, r.Rules = slices.Clone(r.Routes), slices.Clone(r.Rules)
 	r.Auth.Keys = slices.Clone(r.Auth.Keys)
 	r.Track = slices.Clone(r.Track)
 	return r

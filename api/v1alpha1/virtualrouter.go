@@ -163,6 +163,20 @@ type VirtualRouterSpec struct {
 	//
 	// +optional
 	Notify Notify `json:"notify,omitzero"`
+
+	// Routes are routes that only the owner of the addresses has.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	Routes []Route `json:"routes,omitempty"`
+
+	// Rules are policy routing rules that only the owner of the addresses has.
+	//
+	// +optional
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	Rules []RoutingRule `json:"rules,omitempty"`
 }
 
 // Announce says how often addresses are announced.

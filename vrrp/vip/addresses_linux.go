@@ -35,9 +35,12 @@ type Addresses struct {
 	boot   string
 	log    *slog.Logger
 
-	mu      sync.Mutex // guards ledger and devices, for as long as a map takes
+	mu      sync.Mutex // guards ledger, devices and routes, for as long as a map takes
 	ledger  ledger
 	devices devices
+	routes  routing
+
+	routing sync.Mutex // serialises changes of routes and rules
 
 	groups groups
 	raised map[string]bool // virtual MACs that are up; of the goroutine of vrrp.Actuator's methods
@@ -66,7 +69,7 @@ func New(o Options) (*Addresses, error) {
 	}
 	return &Addresses{
 		kernel: k, fence: o.Fence, path: o.Journal, boot: boot, log: o.Log,
-		ledger: j.ledger(), devices: j.equipment(), raised: make(map[string]bool),
+		ledger: j.ledger(), devices: j.equipment(), routes: j.Routing.routing(), raised: make(map[string]bool),
 	}, nil
 }
 
@@ -79,17 +82,18 @@ func (a *Addresses) Close() error {
 
 // Sweep removes the addresses that a previous life has put on interfaces,
 // except those for which keep returns true: these are ours from now on. A nil
-// keep keeps none. Virtual MACs without addresses go as well. It is called
+// keep keeps none. Routes, rules, and virtual MACs without addresses go as well. It is called
 // before Prepare, and at the end of a life.
 func (a *Addresses) Sweep(keep func(iface string, addr netip.Prefix) bool) error {
+	routes := errors.Join(a.PrepareRoutes(nil), a.Serve(nil))
 	a.mu.Lock()
 	left := a.ledger.with(placed)
 	a.mu.Unlock()
 	present, err := a.kernel.present(interfaces(left))
 	if err != nil {
-		return fmt.Errorf("sweeping addresses: %w", err)
+		return errors.Join(routes, fmt.Errorf("sweeping addresses: %w", err))
 	}
-	var errs []error
+	errs := []error{routes}
 	for _, p := range left {
 		if present[p] && keep != nil && keep(p.Interface, p.Prefix) {
 			a.log.Info("address of a previous life kept", "iface", p.Interface, "vip", p.Prefix)
@@ -326,6 +330,7 @@ func (a *Addresses) publish() error {
 	a.mu.Lock()
 	j, fenced := a.ledger.journal(a.boot), a.ledger.fenced()
 	j.Devices, j.Settings = a.devices.claims(), slices.Clone(a.devices.changed)
+	j.Routing = a.routes.all()
 	a.mu.Unlock()
 	data, err := json.Marshal(j)
 	if err == nil && !bytes.Equal(data, a.saved) {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 
 	"harmony/runfile"
+	"harmony/vrrp"
 )
 
 const (
@@ -25,11 +26,24 @@ type journal struct {
 	Foreign  []place   `json:"foreign"`
 	Devices  []Device  `json:"devices,omitempty"`
 	Settings []setting `json:"settings,omitempty"` // to be restored
+	Routing            // of all routers
 }
 
 // journal returns what is to be kept of l.
 func (l *ledger) journal(boot string) journal {
 	return journal{Version: journalVersion, Boot: boot, Ours: l.with(absent, placed), Foreign: l.with(foreign)}
+}
+
+// routing returns what a life before may have left.
+func (r Routing) routing() routing {
+	out := routing{routes: make(map[vrrp.Route]bool), rules: make(map[vrrp.Rule]bool)}
+	for _, route := range r.Routes {
+		out.routes[route] = true
+	}
+	for _, rule := range r.Rules {
+		out.rules[rule] = true
+	}
+	return out
 }
 
 // equipment returns the devices and settings that a life before has left.
