@@ -35,7 +35,7 @@ var imports = map[string]string{
 	"source/keepalived": "api/v1alpha1 source",
 	"ingress":           "api/v1alpha1 source nginxconf",
 	"cluster":           "api/v1alpha1 source ingress vrrp ipvs nft check nginxconf script notify",
-	"cluster/gossip":    "vrrp",
+	"cluster/gossip":    "vrrp runfile",
 	"cluster/provision": "api/v1alpha1",
 	"cluster/contiv":    "api/v1alpha1",
 	"cluster/aci":       "api/v1alpha1",
@@ -66,18 +66,19 @@ var kernelDoors = []string{
 // pure lists the packages whose files are pure: no clocks, timers or
 // randomness, tests apart. The files named, and those for Linux, are shells.
 var pure = map[string]string{
-	"api/v1alpha1": "",
-	"vrrp":         "",
-	"vrrp/vip":     "",
-	"ipvs":         "",
-	"nft":          "",
-	"script":       "",
-	"check":        "runner.go",
-	"notify":       "notifier.go",
-	"nginxconf":    "apply.go supervisor.go",
-	"source":       "",
-	"ingress":      "",
-	"cluster":      "",
+	"api/v1alpha1":   "",
+	"vrrp":           "",
+	"vrrp/vip":       "",
+	"ipvs":           "",
+	"nft":            "",
+	"script":         "",
+	"check":          "runner.go",
+	"notify":         "notifier.go",
+	"nginxconf":      "apply.go supervisor.go",
+	"source":         "",
+	"ingress":        "",
+	"cluster":        "",
+	"cluster/gossip": "",
 }
 
 // impure are the names of package time that ask the clock or set a timer.

@@ -189,6 +189,9 @@ func (n *Node) encode(r *router) {
 	}
 }
 
+// Group is the multicast group that adverts from src are sent to.
+func Group(src netip.Addr) netip.Addr { return group(familyOf(src)) }
+
 func group(f Family) netip.Addr {
 	if f == IPv4 {
 		return group4

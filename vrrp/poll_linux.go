@@ -60,6 +60,13 @@ func (p *poller) add(fd int) (err error) {
 	return errors.Join(ctl, os.NewSyscallError("epoll_ctl", err))
 }
 
+// remove watches a descriptor no more.
+func (p *poller) remove(fd int) {
+	_ = p.conn.Control(func(set uintptr) { // it can only fail for what is not watched
+		_ = unix.EpollCtl(int(set), unix.EPOLL_CTL_DEL, fd, nil)
+	})
+}
+
 // wait sleeps until a descriptor can be read or the deadline has passed; the
 // zero deadline is none.
 func (p *poller) wait(deadline time.Time) error {

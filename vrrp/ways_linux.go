@@ -70,6 +70,7 @@ func (l *loop) ensureWay(iface string, index int) error {
 }
 
 func (l *loop) closeWay(iface string) {
+	l.poller.remove(l.ways[iface].FD()) // it may be closed later
 	l.ways[iface].Close()
 	delete(l.ways, iface)
 }
