@@ -6,6 +6,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 FUZZTIME ?= 10s
 # How many packets rain on the receive path in make fuzz.
 PACKETS ?= 2000000
+# How many random networks make simulate simulates.
+SCHEDULES ?= 100000
 # Where make bench leaves the fate of each event, and flags for it.
 RAW   ?= bench/results
 BENCH ?=
@@ -19,7 +21,7 @@ VM := bin/vm
 STATIC := CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 
 .DEFAULT_GOAL := build
-.PHONY: help build deps test check check-format check-lint check-modules check-rules check-generated lab demo bench interop mutants fuzz acceptance required generate clean FORCE
+.PHONY: help build deps test check check-format check-lint check-modules check-rules check-generated lab demo bench interop mutants fuzz simulate acceptance required generate clean FORCE
 
 help: ## Show this help
 	@echo "Root is needed for network namespaces and packages; without it, make asks sudo."
@@ -103,6 +105,9 @@ interop: bin/harmony ## Play every event beside keepalived, old and new, and FRR
 mutants: ## Apply named bugs, each of which a test must catch
 	go run ./bench/mutants
 
+simulate: ## Simulate SCHEDULES random networks of virtual routers
+	go test ./vrrp -run '^TestLongSimulator$$' -v -timeout 0 -schedules $(SCHEDULES)
+
 fuzz: ## Fuzz every target for FUZZTIME each, and let PACKETS rain on a node (FUZZEXECS=N: and codec and receive path N times)
 	go test ./vrrp -run '^TestStorm$$' -v -timeout 30m -packets $(PACKETS)
 	go run ./bench/fuzz -time $(FUZZTIME)
@@ -112,8 +117,8 @@ endif
 
 acceptance: ## Run everything, and keep the output in docs/acceptance
 	mkdir -p docs/acceptance
-	for target in check test fuzz demo bench interop; do \
-		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 FUZZEXECS=10000000 $$target 2>&1 | tee docs/acceptance/$$target.txt; \
+	for target in check test fuzz simulate demo bench interop; do \
+		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 FUZZEXECS=10000000 SCHEDULES=5000000 $$target 2>&1 | tee docs/acceptance/$$target.txt; \
 	done
 
 clean: ## Remove what make has built or fetched

@@ -2,7 +2,9 @@ package vrrp
 
 import (
 	"flag"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -11,8 +13,17 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", 2000, "number of random schedules to simulate")
+	schedules = flag.Uint64("schedules", 0, "number of random schedules that TestLongSimulator simulates")
 	seed      = flag.Uint64("seed", 0, "simulate this one schedule, and print its trace")
+)
+
+const (
+	// few schedules are for a test with the race detector, or with a mutant.
+	few = 2000
+	// many are for make test: a minute's work of two processors at most.
+	many = 100_000
+	// enough cover everything that can be covered.
+	enough = 50_000
 )
 
 // TestSimulator runs random schedules of faults and commands over random
@@ -24,15 +35,28 @@ func TestSimulator(t *testing.T) {
 		explore(t, *seed)
 		return
 	}
-	seen := simulate(t, 1, uint64(*schedules))
-	t.Logf("%d schedules: %v", *schedules, seen)
-	if missing := seen.missing(); *schedules >= enough && len(missing) > 0 {
+	simulate(t, 1, few)
+}
+
+// TestLongSimulator goes on where TestSimulator ends. It simulates many
+// networks if HARMONY_LONG is set, or as many as the flag says, prints what
+// they have covered, and fails if something was not.
+func TestLongSimulator(t *testing.T) {
+	n := uint64(few / 10)
+	if os.Getenv("HARMONY_LONG") != "" {
+		n = many
+	}
+	if *schedules > 0 {
+		n = *schedules
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // they make much garbage, and keep nothing
+	start := time.Now()
+	seen := simulate(t, few+1, few+n)
+	t.Logf("%d schedules in %v: %v", n, time.Since(start).Round(time.Second), seen)
+	if missing := seen.missing(); n >= enough && len(missing) > 0 {
 		t.Errorf("not covered: %s", strings.Join(missing, "; "))
 	}
 }
-
-// enough is how many schedules cover everything that can be covered.
-const enough = 50_000
 
 // simulate runs the schedules of the seeds from first to last.
 func simulate(t *testing.T, first, last uint64) *coverage {

@@ -52,10 +52,10 @@ func writeOverlay(m mutant, dir string) (string, error) {
 	return path, os.WriteFile(path, text, 0o600)
 }
 
-// goTest runs the package's tests, except those of the lab, which are slow and
-// are not what the cores must rely on. The verdict is survived if they pass.
+// goTest runs the package's tests, except the long ones and those of the lab,
+// which are slow and are not what the cores must rely on. The verdict is survived if they pass.
 func goTest(ctx context.Context, pkg string, args ...string) verdict {
-	args = append([]string{"test", "-json", "-vet=off", "-failfast", "-skip=^TestLab"}, args...)
+	args = append([]string{"test", "-json", "-vet=off", "-failfast", "-skip=^TestLab|^TestLong"}, args...)
 	cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
 	cmd.Dir = pkg
 	var stderr bytes.Buffer

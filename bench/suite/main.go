@@ -1,16 +1,17 @@
 // Suite runs all tests of the module, each where it can run, and compares what
 // ran with the list of tests that must.
 //
-//	suite                 build once, then the phases unit, lab, vm; compare
+//	suite                 build once, then the phases unit, long, lab, vm; compare
 //	suite -phases unit    one phase, nothing compared
 //	suite -check          compare the list with the tests in the source; run nothing
 //	suite -write          write the list from the source
 //
-// The phases are: unit, the tests that need nothing, in parallel; lab, those
+// The phases are: unit, the tests that need nothing, in parallel; long, those
+// named TestLong, one package at a time, with all processors; lab, those
 // named TestLab, one package at a time, since time matters to them, with root
 // (by sudo if need be); vm, those of the lab that have skipped because the
-// running kernel lacks IPVS, in one virtual machine. Every test runs with the
-// race detector. The exit status is 1 if a test failed, or one of the list did
+// running kernel lacks IPVS, in one virtual machine. All but the long ones run
+// with the race detector. The exit status is 1 if a test failed, or one of the list did
 // not run.
 package main
 
@@ -28,13 +29,16 @@ import (
 	"syscall"
 )
 
+// allPhases is every phase; only then the list says what must have run.
+const allPhases = "unit,long,lab,vm"
+
 // listFile is the list of required tests, relative to the module.
 const listFile = "bench/suite/required.txt"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	phases := flag.String("phases", "unit,lab,vm", "what to run")
+	phases := flag.String("phases", allPhases, "what to run")
 	work := flag.String("work", ".cache/suite", "folder for test programs and raw results")
 	vm := flag.String("vm", "bin/vm", "program of bench/lab/vm")
 	check := flag.Bool("check", false, "only compare the list with the source")
@@ -78,6 +82,9 @@ func runSuite(ctx context.Context, phases []string, work, vm string) error {
 	if slices.Contains(phases, "unit") {
 		r.unit(ctx, programs)
 	}
+	if slices.Contains(phases, "long") {
+		r.long(ctx, programs)
+	}
 	if slices.Contains(phases, "lab") {
 		r.lab(ctx, programs)
 	}
@@ -90,7 +97,7 @@ func runSuite(ctx context.Context, phases []string, work, vm string) error {
 		return context.Cause(ctx)
 	}
 	var required []testName
-	if len(phases) == 3 {
+	if strings.Join(phases, ",") == allPhases {
 		if required, err = readList(listFile); err != nil {
 			return err
 		}

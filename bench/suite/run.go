@@ -19,6 +19,9 @@ import (
 const (
 	// labTests are the tests that need root, namespaces or real peers.
 	labTests = "^TestLab"
+	// longTests are the tests that take long, and that the race detector would
+	// make much longer.
+	longTests = "^TestLong"
 	// programTimeout bounds one test program.
 	programTimeout = "10m"
 )
@@ -41,7 +44,7 @@ func (r *runner) unit(ctx context.Context, programs []program) {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			r.run(ctx, "unit", p.pkg, nil, r.command(p, "-test.skip="+labTests))
+			r.run(ctx, "unit", p.pkg, nil, r.command(p, "-test.skip="+labTests+"|"+longTests))
 		})
 	}
 	all.Wait()
@@ -52,7 +55,7 @@ func (r *runner) unit(ctx context.Context, programs []program) {
 func (r *runner) lab(ctx context.Context, programs []program) {
 	env := []string{"HARMONY_LAB=required", "HARMONY_LAB_LATER=ip_vs"}
 	for _, p := range programs {
-		if has, err := hasLab(ctx, p); err != nil || !has {
+		if has, err := hasTests(ctx, p, labTests); err != nil || !has {
 			r.results.fault(p.pkg, err)
 			continue
 		}
@@ -60,11 +63,28 @@ func (r *runner) lab(ctx context.Context, programs []program) {
 	}
 }
 
-func hasLab(ctx context.Context, p program) (bool, error) {
-	cmd := exec.CommandContext(ctx, p.path, "-test.list="+labTests)
+// long runs the tests that take long, in programs without the race detector.
+func (r *runner) long(ctx context.Context, programs []program) {
+	for _, p := range programs {
+		if has, err := hasTests(ctx, p, longTests); err != nil || !has {
+			r.results.fault(p.pkg, err)
+			continue
+		}
+		p.path += ".plain"
+		if err := run(ctx, "go", "test", "-c", "-o", p.path, p.pkg); err != nil {
+			r.results.fault(p.pkg, err)
+			continue
+		}
+		r.run(ctx, "long", p.pkg, []string{"HARMONY_LONG=required"}, r.command(p, "-test.run="+longTests))
+	}
+}
+
+// hasTests says whether a program has tests of that kind.
+func hasTests(ctx context.Context, p program, kind string) (bool, error) {
+	cmd := exec.CommandContext(ctx, p.path, "-test.list="+kind)
 	cmd.Dir, cmd.Stderr = p.dir, os.Stderr
 	out, err := cmd.Output()
-	return strings.HasPrefix(string(out), "TestLab"), err
+	return strings.HasPrefix(string(out), "Test"), err
 }
 
 // machine runs the tests that were left for it.
