@@ -91,7 +91,10 @@ func (e Received) advert() ([]byte, bool) {
 	return e.Packet[ahLen:], true
 }
 
-// hearAH says what is wrong with the Authentication Header of a packet.
+// hearAH says what is wrong with the Authentication Header of a packet. Each
+// sender has a sequence of its own (RFC 2402 §3.4.3: one for each parameters
+// index, which is the sender), so that owners who begin at the same time hear
+// each other.
 func (r *router) hearAH(e Received) doubt {
 	want := icv(r.Auth.password(), e.Src, e.Dst, e.ID, e.Packet)
 	if subtle.ConstantTimeCompare(want[:], e.Packet[icvAt:ahLen]) != 1 {
@@ -101,9 +104,13 @@ func (r *router) hearAH(e Received) doubt {
 		return doubt{DropAH, "has a security parameters index that is not its address"}
 	}
 	seq := binary.BigEndian.Uint32(e.Packet[8:])
-	if seq <= r.memory.ahHeard {
-		return doubt{DropReplay, fmt.Sprintf("has sequence number %d; heard up to %d", seq, r.memory.ahHeard)}
+	m := &r.memory
+	if seq <= m.ahFrom[e.Src] {
+		return doubt{DropReplay, fmt.Sprintf("has sequence number %d; heard up to %d", seq, m.ahFrom[e.Src])}
 	}
-	r.memory.ahHeard = seq
+	if m.ahFrom == nil {
+		m.ahFrom = map[netip.Addr]uint32{}
+	}
+	m.ahFrom[e.Src], m.ahHeard = seq, max(m.ahHeard, seq)
 	return doubt{}
 }

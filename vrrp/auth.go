@@ -156,7 +156,8 @@ func (a Auth) auth2() (own auth2) {
 // memory is what a router remembers of authenticated adverts, sent and heard.
 // Only adverts that are accepted change it.
 type memory struct {
-	ahSent, ahHeard uint32
+	ahSent, ahHeard uint32                // the highest, from whomever
+	ahFrom          map[netip.Addr]uint32 // and of each sender
 	signed          uint64                // the last sequence that we have signed
 	heard           map[netip.Addr]uint64 // the last one of each sender
 }

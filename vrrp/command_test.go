@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 	"unsafe"
@@ -16,8 +17,6 @@ func (s *script) worldCommand(name string, args []string) bool {
 		s.wire.base.delay, s.wire.base.jitter = s.duration(args[0]), s.duration(args[1])
 	case "client": // client NAME TIMEOUT: of its ARP cache
 		s.addClient(args[0], s.duration(args[1]))
-	case "virtual": // virtual ROUTER: it uses a virtual MAC
-		s.virtual[args[0]] = true
 	case "path": // path FROM TO blocked|loss|dup|slow [VALUE]; "*" is all
 		for i := range s.wire.used {
 			for j := range s.wire.used {
@@ -105,6 +104,13 @@ func (s *script) simulated(name string, m *member, args []string) {
 		s.restart(m)
 	case "watch": // watch NODE: a watchdog silences it when it stalls
 		m.watched = true
+	case "gossip": // gossip NODE lost|there
+		m.link.Gossip = map[string]string{"lost": "nobody answers"}[args[0]]
+		s.hand(m, m.link)
+	case "inherit": // inherit NODE: as restart, but beside what leave has left
+		s.inherit(m)
+	case "noise": // noise NODE KIND: a packet that is none of its peers'
+		s.noise(m, args[0])
 	case "room": // room NODE PACKETS: of its socket's queue
 		m.room = s.number(args[0])
 	default:
@@ -162,6 +168,65 @@ func (w *world) restart(m *member) {
 	}
 	w.configure(m, m.wanted)
 	m.heard()
+}
+
+// inherit starts a process that finds the addresses that the last one has left,
+// if that one has ended as it should.
+func (w *world) inherit(m *member) {
+	if m.dead || !m.runs() || !m.halted || !m.node.Idle() {
+		w.restart(m)
+		return
+	}
+	left := map[string][]netip.Prefix{}
+	for _, r := range m.routers {
+		for _, p := range r.Addresses {
+			if m.present[p] {
+				left[r.Home()] = append(left[r.Home()], p)
+			}
+		}
+	}
+	w.crash(m)
+	m.dead = false
+	w.step(m, m.link)
+	for _, l := range m.aside {
+		w.step(m, l)
+	}
+	w.step(m, Inherit{Addresses: left})
+	w.configure(m, m.wanted)
+	m.heard()
+	for p := range m.present { // what nobody wants any more is swept
+		if !slices.ContainsFunc(m.node.routers, func(r *router) bool { return r.present[p] }) {
+			delete(m.present, p)
+		}
+	}
+}
+
+// noise lets a node hear a packet that it must not heed.
+func (w *world) noise(m *member, kind string) {
+	if !m.runs() || len(m.routers) == 0 {
+		return
+	}
+	r := m.routers[0]
+	src := netip.MustParseAddr("10.0.0.250")
+	if r.Family == IPv6 {
+		src = netip.MustParseAddr("fe80::250")
+	}
+	e := Received{Interface: "eth0", Src: src, Dst: group(r.Family), TTL: hopLimit}
+	a := Advert{Version: r.Version, VRID: r.VRID, Priority: 200, Interval: r.AdvertInterval}
+	e.Packet = a.encode(e.Src, e.Dst)
+	switch kind {
+	case "ttl":
+		e.TTL = 64
+	case "checksum":
+		e.Packet[6] ^= 0x55
+	case "short":
+		e.Packet = e.Packet[:5]
+	case "type":
+		e.Packet[0]++
+	case "version":
+		e.Packet[0] = 7<<4 | typeAdvert
+	}
+	w.step(m, e)
 }
 
 // setWall changes the wall clock of a time, in whole seconds, but not its

@@ -68,7 +68,7 @@ func (c *coverage) missing() (list []string) {
 var faultKinds = []string{
 	"path blocked", "path loss", "path dup", "path slow", "partition", "join", "jump",
 	"cut", "heal", "deafen", "hear", "mute", "unmute", "stall", "resume", "pause", "crash", "restart",
-	"stop", "kill", "handover", "want", "unwant", "apply", "link", "addresses", "take",
+	"stop", "kill", "leave", "inherit", "gossip", "noise", "handover", "want", "unwant", "apply", "link", "addresses", "take",
 	"lost", "duplicated", "overtaken", "queue overflow", "silenced by the watchdog",
 	"announcement missed", "client asks", "client repaired late",
 }

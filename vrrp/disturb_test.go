@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -31,8 +32,11 @@ var disturbances = []struct {
 	{2, func(g *generator, n *plan) { g.link(n) }},
 	{2, func(g *generator, n *plan) { g.renumber(n) }},
 	{1, func(g *generator, n *plan) { g.say("take", n.name, g.virtual(IPv4, 0, 0).String()) }},
-	{1, func(g *generator, _ *plan) {
-		g.say("jump", (time.Duration(g.rnd.IntN(7200)-3600) * time.Second).String())
+	{1, (*generator).jump},
+	{3, func(g *generator, n *plan) { g.toggle(n, "leave", "inherit") }},
+	{2, func(g *generator, n *plan) { g.say("gossip", n.name, pick(g, "lost", "there")) }},
+	{2, func(g *generator, n *plan) {
+		g.say("noise", n.name, pick(g, "ttl", "checksum", "short", "type", "version"))
 	}},
 }
 
@@ -43,8 +47,14 @@ var weights = func() (list []int) {
 	return list
 }()
 
-// disturb does one random thing to one random node.
+// disturb does one random thing to one random node, or undoes one.
 func (g *generator) disturb() {
+	if n := pick(g, g.nodes...); len(n.on) > 0 && g.chance(50) {
+		end := slices.Min(slices.Collect(maps.Keys(n.on)))
+		delete(n.on, end)
+		g.say(end, n.name)
+		return
+	}
 	disturbances[pick(g, weights...)].do(g, pick(g, g.nodes...))
 }
 
@@ -82,6 +92,13 @@ func (g *generator) worsen(n *plan) {
 		g.say("path", "*", "*", "loss", strconv.Itoa(g.rnd.IntN(60)))
 	default:
 		g.say("path", from, to, "loss", strconv.Itoa(g.rnd.IntN(100)))
+	}
+}
+
+// jump sets the wall clocks. Adverts that carry the time would be refused.
+func (g *generator) jump(*plan) {
+	if !g.signed {
+		g.say("jump", (time.Duration(g.rnd.IntN(7200)-3600) * time.Second).String())
 	}
 }
 

@@ -24,7 +24,7 @@ func generate(seed uint64) []string {
 		}
 	}
 	g.pass(8)
-	for range 2 + g.rnd.IntN(12) {
+	for range 2 + g.rnd.IntN(16) {
 		g.disturb()
 		if !g.chance(20) {
 			g.pass(3)
@@ -44,7 +44,8 @@ type generator struct {
 	names    []Key
 	interval time.Duration
 	tracking bool // eth1
-	grouped  bool // all in one sync group
+	grouped  bool // the first two names are in one sync group
+	signed   bool // some adverts carry the time
 }
 
 // plan is what the generator knows of a node.
@@ -117,11 +118,8 @@ func (g *generator) virtual(f Family, i, j int) netip.Prefix {
 func (g *generator) routers() {
 	families := pick(g, []Family{IPv4}, []Family{IPv4}, []Family{IPv6}, []Family{IPv4, IPv6})
 	g.grouped = g.chance(15)
-	for i := range pick(g, 1, 1, 1, 2) {
+	for i := range pick(g, 1, 1, 1, 2, 2, 3) {
 		name := fmt.Sprintf("r%d", i)
-		if g.chance(20) {
-			g.say("virtual", name)
-		}
 		for _, f := range families {
 			g.router(i, Key{name, f})
 		}
@@ -139,14 +137,11 @@ func id(k Key) string {
 // router configures one router on all nodes.
 func (g *generator) router(i int, k Key) {
 	g.names = append(g.names, k)
-	unicast, ties := g.chance(30), g.chance(15)
-	version2 := k.Family == IPv4 && g.interval == time.Second && g.chance(30)
-	common := []string{fmt.Sprintf("vrid=%d", 51+i), "addresses=" + g.addresses(i, k.Family)}
-	if g.grouped {
+	ties := g.chance(15)
+	version2 := k.Family == IPv4 && g.interval == time.Second && g.chance(40)
+	common := append(g.transport(i, k, version2), "addresses="+g.addresses(i, k.Family))
+	if g.grouped && i < 2 {
 		common = append(common, "group=g")
-	}
-	if version2 {
-		common = append(common, "version=2")
 	}
 	if g.chance(60) {
 		common = append(common, fmt.Sprintf("announce=%d,%v,%v", 1+g.rnd.IntN(3), g.some(8), g.interval*time.Duration(10+g.rnd.IntN(30))))
@@ -162,14 +157,33 @@ func (g *generator) router(i int, k Key) {
 			interval *= time.Duration(2 + g.rnd.IntN(2))
 		}
 		words = append(words, "advert="+interval.String())
-		if unicast {
-			words = append(words, "unicast="+g.peers(k.Family))
-		}
 		if g.chance(35) {
 			words = append(words, g.preempt()...)
 		}
 		g.say(append(words, g.holds()...)...)
 	}
+}
+
+// transport is how the adverts of a router travel.
+func (g *generator) transport(i int, k Key, version2 bool) []string {
+	words := []string{fmt.Sprintf("vrid=%d", 51+i)}
+	kind := g.rnd.IntN(100)
+	switch {
+	case version2:
+		words = append(words, "version=2", pick(g, "auth=none", "auth=password:secret", "auth=ah:secret"))
+	case kind < 8:
+		return append(words, fmt.Sprintf("gossip=%d", 1024+51+i))
+	case kind < 16:
+		words = append(words, "auth=hmac:7")
+	}
+	g.signed = g.signed || kind < 16 || version2
+	if g.chance(15) {
+		words = append(words, "device="+MACDevice("vrrp", k.Family, uint8(51+i)))
+	}
+	if g.chance(30) {
+		words = append(words, "unicast="+g.peers(k.Family))
+	}
+	return words
 }
 
 func (g *generator) priority(ties bool) int {

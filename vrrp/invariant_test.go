@@ -116,7 +116,7 @@ func (m *member) answering(a netip.Addr) *router {
 
 // rivals says whether two routers are one on the wire.
 func rivals(a, b *router) bool {
-	return a.VRID == b.VRID && a.Version == b.Version && a.src != b.src && hears(a, b) && hears(b, a) &&
+	return a.VRID == b.VRID && a.Gossip == b.Gossip && a.Version == b.Version && a.src != b.src && hears(a, b) && hears(b, a) &&
 		(a.Version != VRRPv2 || a.AdvertInterval == b.AdvertInterval)
 }
 
@@ -163,7 +163,7 @@ func (w *world) listen(m *member, ev Event) {
 			continue
 		}
 		r := m.node.routers[at]
-		a, _ := ParseAdvert(e.Packet, e.Src, e.Dst)
+		a := heardIn(e)
 		h.count = r.counters.Received
 		switch {
 		case a.Priority > 0:
@@ -178,6 +178,14 @@ func (w *world) listen(m *member, ev Event) {
 			h.lower, h.lowerAt = true, w.at
 		}
 	}
+}
+
+// heardIn is the advert in a packet; the zero Advert if there is none.
+func heardIn(e Received) (a Advert) {
+	if packet, ok := e.advert(); ok {
+		a, _ = ParseAdvert(packet, e.Src, e.Dst)
+	}
+	return a
 }
 
 // heard begins to follow what the routers of a node hear, where that matters.
@@ -246,7 +254,7 @@ func (w *world) doubt(m *member, t Transition, ev Event) string {
 	var heard Advert
 	e, ok := ev.(Received)
 	if ok {
-		heard, _ = ParseAdvert(e.Packet, e.Src, e.Dst)
+		heard = heardIn(e)
 	}
 	i, found := m.node.find(t.Key)
 	is := func(cond bool, why string) string {
@@ -264,6 +272,8 @@ func (w *world) doubt(m *member, t Transition, ev Event) string {
 		return is(!m.link.Up, "the link is up")
 	case NoSource:
 		return is(m.link.Up, "the link is down")
+	case NoGossip:
+		return is(m.link.Gossip != "", "gossip is there")
 	case HandOver:
 		_, asked := ev.(Resign)
 		return is(asked, "nobody has asked")
@@ -334,20 +344,20 @@ var moves = func() map[move]bool {
 	can(Stopped, Backup, Startup)
 	can(Stopped, Fault, Startup)
 	can(Stopped, Master, Owner)
-	can(Fault, Backup, LinkUp, TrackerUp, SyncGroup)
+	can(Fault, Backup, LinkUp, TrackerUp, SyncGroup, Startup)
 	can(Fault, Master, Owner)
 	can(Fault, Stopped, Shutdown, ConfigRemoved, ConfigChanged)
 	can(Backup, Master, PeerTimedOut, PeerReleased, LowerPriority, Owner)
-	can(Backup, Fault, LinkDown, NoSource, TrackerDown, SyncGroup)
+	can(Backup, Fault, LinkDown, NoSource, NoGossip, TrackerDown, SyncGroup)
 	can(Backup, Leaving, Shutdown, ConfigRemoved)
 	can(Backup, Stopped, Shutdown, ConfigRemoved, ConfigChanged)
 	can(Master, Backup, HigherPriority, HigherAddress, Stalled)
 	can(Master, Leaving, HandOver, Shutdown, ConfigRemoved, TrackerDown, SyncGroup)
-	can(Master, Fault, LinkDown, NoSource)
+	can(Master, Fault, LinkDown, NoSource, NoGossip)
 	can(Master, Stopped, Shutdown, ConfigChanged)
 	can(Leaving, Backup, PeerTookOver, SyncGroup, Startup)
 	can(Leaving, Master, HandOverRefused)
-	can(Leaving, Fault, LinkDown, NoSource, TrackerDown, SyncGroup)
+	can(Leaving, Fault, LinkDown, NoSource, NoGossip, TrackerDown, SyncGroup)
 	can(Leaving, Stopped, Shutdown, ConfigRemoved, ConfigChanged)
 	return all
 }()

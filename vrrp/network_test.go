@@ -193,7 +193,10 @@ func (w *world) send(m *member, s Send) {
 	if m.cut || m.mute || w.dropped.Contains(s.Src) {
 		return
 	}
-	ev := Event(Received{Interface: s.Interface, Src: s.Src, Dst: s.Dst, TTL: 255, AH: s.AH, ID: s.ID, Packet: s.Packet})
+	ev := Event(Received{
+		Interface: s.Interface, Src: s.Src, Dst: s.Dst, TTL: 255, AH: s.AH, ID: s.ID, Packet: s.Packet,
+		Gossip: s.Gossip, Node: m.nameIn(s),
+	})
 	for _, to := range w.nodes {
 		if to == m || !s.Dst.IsMulticast() && !to.owns(s.Dst) {
 			continue
@@ -206,9 +209,17 @@ func (w *world) send(m *member, s Send) {
 			w.wire.push(flight{at: again, to: to, event: ev})
 		}
 	}
-	if w.virtual[s.Key.Name] && s.Dst.IsMulticast() {
+	if i, ok := m.node.find(s.Key); ok && m.node.routers[i].speaksVirtually(s.Dst) {
 		w.teach(m, s.Key)
 	}
+}
+
+// nameIn is the node's name where an advert carries it.
+func (m *member) nameIn(s Send) string {
+	if s.Gossip == 0 {
+		return ""
+	}
+	return m.name
 }
 
 // owns says whether a is an address of the node itself.

@@ -139,6 +139,9 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 	case "take": // take NODE PREFIX...: somebody removes addresses
 		for _, a := range args {
 			p := netip.MustParsePrefix(a)
+			if m.onDevice(p) {
+				continue // whose links are not told of
+			}
 			delete(m.present, p)
 			m.taken[p.Addr()] = true
 		}
@@ -157,7 +160,8 @@ func (s *script) nodeCommand(name string, m *member, args []string) {
 		m.halted = true
 		s.hand(m, Halt{})
 	case "leave":
-		s.step(m, Halt{Keep: true})
+		m.halted = true
+		s.hand(m, Halt{Keep: true})
 	case "relive": // a new life beside the addresses that the last one left
 		m.node, m.routers = NewNode(), nil
 		s.step(m, m.link)
@@ -265,6 +269,13 @@ func (s *script) amend(routers []Router, args []string) []Router {
 			}
 		case "minttl":
 			r.MinTTL = uint8(s.number(value))
+		case "device": // with the virtual MAC
+			r.Device = value
+		case "gossip":
+			r.Gossip = uint32(s.number(value))
+			r.VRID = uint8(r.Gossip)
+		case "auth": // none, TYPE:PASSWORD, or hmac:KEY, a number
+			r.Auth = s.auth(value)
 		case "version":
 			if err := r.Version.UnmarshalText([]byte(value)); err != nil {
 				s.fatal("%v", err)
@@ -282,6 +293,22 @@ func (s *script) amend(routers []Router, args []string) []Router {
 		}
 	}
 	return routers
+}
+
+func (s *script) auth(v string) Auth {
+	kind, secret, _ := strings.Cut(v, ":")
+	var a Auth
+	if err := a.Type.UnmarshalText([]byte(kind)); err != nil {
+		s.fatal("%v", err)
+	}
+	switch a.Type {
+	case AuthPassword, AuthAH:
+		a.Keys = []AuthKey{{Secret: NewSecret([]byte(secret))}}
+	case AuthHMAC:
+		a.Active = uint8(s.number(secret))
+		a.Keys = []AuthKey{{a.Active, hmacKey(a.Active)}}
+	}
+	return a
 }
 
 func (s *script) duration(v string) time.Duration {

@@ -22,7 +22,7 @@ func (s *script) mend() {
 	s.wire.mend()
 	s.dropped = netip.Prefix{}
 	for _, m := range s.nodes {
-		m.deaf, m.mute = false, false
+		m.deaf, m.mute, m.link.Gossip = false, false, ""
 		m.link.Addresses = m.first.addresses
 		for i := range m.aside {
 			m.aside[i].Up = true

@@ -33,7 +33,6 @@ type world struct {
 
 	virtuals []*virtual
 	overlaps []overlap
-	virtual  map[string]bool // by router name: it uses a virtual MAC
 }
 
 // violation is a rule that was broken.
@@ -88,6 +87,7 @@ type member struct {
 	present  map[netip.Prefix]bool
 	answers  map[netip.Addr]bool
 	taken    map[netip.Addr]bool // by somebody else, from under us
+	moved    bool                // by the node, addresses
 	acted    int                 // actions of the last step
 	lastStep time.Duration
 	resumed  time.Duration // after a stall or a pause
@@ -106,7 +106,7 @@ const never = time.Duration(1<<63 - 1)
 
 func newWorld(t testing.TB) *world {
 	start := time.Now() // with a monotonic clock, as the engine's
-	w := &world{t: t, now: start, start: start, virtual: map[string]bool{}}
+	w := &world{t: t, now: start, start: start}
 	w.wire.reset(0)
 	return w
 }
@@ -178,6 +178,12 @@ func (w *world) step(m *member, ev Event) {
 	if at, ok := m.node.Deadline(); ok {
 		m.deadline = at.Sub(w.start)
 	}
+	if m.moved { // the kernel tells of it
+		m.moved = false
+		acted := m.acted
+		w.step(m, m.link)
+		m.acted += acted
+	}
 }
 
 func (w *world) carryOutAll(m *member, actions []Action, ev Event) {
@@ -217,6 +223,16 @@ func (m *member) has(ip netip.Addr) bool {
 	return false
 }
 
+// onDevice says whether an address is one of a router with a virtual MAC.
+func (m *member) onDevice(p netip.Prefix) bool {
+	for i := range m.routers {
+		if m.routers[i].Device != "" && slices.Contains(m.routers[i].Addresses, p) {
+			return true
+		}
+	}
+	return false
+}
+
 // virtual lists the virtual addresses on the interface, sorted.
 func (m *member) virtual() []netip.Prefix {
 	return slices.SortedFunc(maps.Keys(m.present), netip.Prefix.Compare)
@@ -230,11 +246,13 @@ func (w *world) carryOut(m *member, a Action, ev Event) {
 		w.moved++
 		w.judge(m, a, ev)
 	case AddAddresses:
+		m.moved = true
 		for _, p := range a.Addresses {
 			m.present[p] = true
 			delete(m.taken, p.Addr())
 		}
 	case RemoveAddresses:
+		m.moved = true
 		for _, p := range a.Addresses {
 			if !m.present[p] && !m.taken[p.Addr()] {
 				w.fail("removes", "%s: removes absent %v", m.name, p)
