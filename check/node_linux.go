@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,25 +75,61 @@ func pidRuns(path string) error {
 	return nil
 }
 
-// countProcesses is the Process probe: a look at all of /proc. Processes that
-// come and go meanwhile may be missed, which the next probe puts right.
-func countProcesses(ctx context.Context, spec Spec) error {
+// processes are those that run, looked up at most once for many probes.
+type processes struct {
+	mu   sync.Mutex // guards the rest; held while /proc is read
+	at   time.Time
+	list []process
+}
+
+// process is how a running process calls itself.
+type process struct {
+	comm string // of /proc/PID/stat
+	file string // name of the program's file, of /proc/PID/cmdline
+}
+
+// freshness is how old a look at /proc may be.
+const freshness = 50 * time.Millisecond
+
+// count is the Process probe.
+func (p *processes) count(ctx context.Context, spec Spec) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if time.Since(p.at) > min(freshness, spec.Interval/2) {
+		list, err := readProcesses(ctx)
+		if err != nil {
+			return err
+		}
+		p.list, p.at = list, time.Now()
+	}
+	n := 0
+	for _, r := range p.list {
+		if r.isNamed(spec.Name) {
+			n++
+		}
+	}
+	return judgeCount(spec, n)
+}
+
+// readProcesses looks at all of /proc. Processes that come and go meanwhile may
+// be missed, which the next look puts right.
+func readProcesses(ctx context.Context) ([]process, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer proc.Close()
 	names, err := proc.Readdirnames(-1)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	n := 0
+	var list []process
 	for _, name := range names {
 		if name[0] < '0' || name[0] > '9' {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return nil, err
 		}
 		dir := filepath.Join("/proc", name)
 		stat, err := os.ReadFile(filepath.Join(dir, "stat"))
@@ -99,12 +137,8 @@ func countProcesses(ctx context.Context, spec Spec) error {
 		if err != nil || !ok || !running {
 			continue
 		}
-		if isNamed(spec.Name, comm, func() string {
-			line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // it may have ended
-			return string(line)
-		}) {
-			n++
-		}
+		line, _ := os.ReadFile(filepath.Join(dir, "cmdline")) // it may have ended
+		list = append(list, process{comm: comm, file: programOf(line)})
 	}
-	return judgeCount(spec, n)
+	return list, nil
 }

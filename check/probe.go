@@ -17,6 +17,8 @@ type Prober struct {
 	Runner  *script.Runner
 	// NGINX returns nil if our own NGINX answers.
 	NGINX func(ctx context.Context) error
+
+	running processes
 }
 
 // Probe makes one probe; see Options.Probe.
@@ -35,7 +37,7 @@ func (p *Prober) Probe(ctx context.Context, spec Spec) (value int, err error) {
 	case Number:
 		return readNumber(spec.Name)
 	case Process:
-		return 0, countProcesses(ctx, spec)
+		return 0, p.running.count(ctx, spec)
 	case PIDFile:
 		return 0, pidRuns(spec.Name)
 	case NGINX:

@@ -46,14 +46,20 @@ func parseStat(stat []byte) (name string, running, ok bool) {
 // maxComm is how much of a name the kernel keeps in stat.
 const maxComm = 15
 
-// isNamed says whether a process whose stat says comm is one of the
-// executable: the name a program gives itself is not always that of its file.
-func isNamed(executable, comm string, cmdline func() string) bool {
-	if len(executable) <= maxComm && comm == executable {
-		return true
+// programOf is the name of the program's file in /proc/PID/cmdline, "" for a
+// thread of the kernel.
+func programOf(cmdline []byte) string {
+	first, _, _ := bytes.Cut(cmdline, []byte{0})
+	if len(first) == 0 {
+		return ""
 	}
-	first, _, _ := strings.Cut(cmdline(), "\x00")
-	return first != "" && path.Base(first) == executable
+	return path.Base(string(first))
+}
+
+// isNamed says whether the process is one of the executable: the name that a
+// program gives itself is not always that of its file.
+func (p process) isNamed(executable string) bool {
+	return p.file == executable || p.comm == executable && len(executable) <= maxComm
 }
 
 // judgeCount says whether n processes are as many as there should be.
