@@ -183,7 +183,7 @@ func (e *elector) do(ctx context.Context, f func()) error {
 
 // heard takes one message of the worker; any message renews the lease.
 func (e *elector) heard(m toElector) {
-	e.outbox.done(m.Notified)
+	e.outbox.Done(m.Notified)
 	e.lastWord = time.Now()
 	e.checkLease()
 	if m.Desired != nil {
@@ -241,7 +241,7 @@ func (e *elector) apply() {
 func (e *elector) election() *ElectionReport {
 	return &ElectionReport{
 		PID: os.Getpid(), Started: e.started, Routers: e.engine.Status(), Strays: e.engine.Strays(), Overrides: maps.Clone(e.orders), Drained: e.orders.Drained(),
-		Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil, Untold: e.outbox.lost(),
+		Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil, Untold: e.outbox.Lost(),
 	}
 }
 

@@ -7,44 +7,37 @@ import (
 	"harmony/vrrp"
 )
 
-// outbox is a notify.Outbox between the engine's goroutine, which fills it, and
-// the elector's. Neither waits long for the other.
+// outbox is a notify.Outbox that the engine's goroutine fills and the elector's
+// owns. The engine waits for an append at most.
 type outbox struct {
-	mu  sync.Mutex
-	box notify.Outbox
+	notify.Outbox
+
+	mu    sync.Mutex
+	fresh []notify.Event // not yet in the Outbox
 }
 
 func (o *outbox) add(e notify.Event) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.box.Add(e)
+	o.fresh = append(o.fresh, e)
 }
 
-func (o *outbox) take() []notify.Event {
+// collect moves what is fresh into the Outbox. The elector's goroutine calls it
+// when it is woken.
+func (o *outbox) collect() {
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.box.Take()
-}
-
-func (o *outbox) restart() (told, pending []notify.Event) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.box.Restart()
-}
-
-func (o *outbox) done(seqs []uint64) {
-	if len(seqs) == 0 {
-		return
+	fresh := o.fresh
+	o.fresh = nil
+	o.mu.Unlock()
+	for _, e := range fresh {
+		o.Add(e)
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.box.Done(seqs)
 }
 
-func (o *outbox) lost() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.box.Lost()
+// take is Take, with what is fresh.
+func (o *outbox) take() []notify.Event {
+	o.collect()
+	return o.Take()
 }
 
 // observe runs in the engine's goroutine.

@@ -159,7 +159,7 @@ func (e *elector) spawn(b *backoff) {
 	}
 	e.worker = w
 	e.o.Log.Info("worker started", "pid", w.cmd.Process.Pid)
-	told, events := e.outbox.restart()
+	told, events := e.outbox.Restart()
 	e.tell(toWorker{Election: e.election(), Tracked: e.wish.Tracked, Told: told, Events: events})
 }
 

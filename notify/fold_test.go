@@ -2,6 +2,7 @@ package notify
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -208,5 +209,39 @@ func TestEnvironment(t *testing.T) {
 	want := []string{"HARMONY_KIND=INSTANCE", "HARMONY_NAME=a", "HARMONY_STATE=MASTER", "HARMONY_PRIORITY=7", "HARMONY_CAUSE=peer-released"}
 	if diff := cmp.Diff(want, n.env()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRecall: a Fold that begins with what was told last tells what the one
+// before it would have told. Nothing is told twice in a row.
+func TestRecall(t *testing.T) {
+	states := []vrrp.State{vrrp.Backup, vrrp.Master, vrrp.Fault, vrrp.Stopped}
+	for seed := range uint64(500) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		var o Outbox
+		var f Fold
+		f.Set(config())
+		last := map[string]string{}
+		for range 60 {
+			e := Event{Key: config().Instances[rnd.IntN(4)].Key, To: states[rnd.IntN(4)], Cause: vrrp.ConfigRemoved, Priority: uint8(100 + rnd.IntN(3)), Rival: rnd.IntN(9) == 0}
+			o.Add(e)
+			before, pending := o.Restart()
+			var next Fold
+			next.Set(config())
+			next.Recall(before)
+			want := tell(f.Step(pending[0]))
+			if diff := cmp.Diff(want, tell(next.Step(pending[0]))); diff != "" {
+				t.Fatalf("seed %d: %+v: %s", seed, pending[0], diff)
+			}
+			o.Done([]uint64{pending[0].Seq})
+			for _, line := range want {
+				subject := strings.Join(strings.Fields(line)[:2], " ")
+				word := strings.Fields(line)[2]
+				if word != string(Rival) && last[subject] == word && word != string(Fault) {
+					t.Fatalf("seed %d: twice: %s", seed, line)
+				}
+				last[subject] = word
+			}
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,8 +24,8 @@ import (
 type stage struct {
 	*Notifier
 	mu   sync.Mutex
-	ran  []string // "SECOND SCRIPT ARGUMENTS"
-	done int      // calls of Done
+	ran  []string      // "SECOND SCRIPT ARGUMENTS"
+	done chan struct{} // Done was called; capacity 1
 }
 
 var errBad = errors.New("exit status 1")
@@ -32,7 +33,7 @@ var errBad = errors.New("exit status 1")
 // newStage has routers c and d, whose scripts take 1s, and e, whose script
 // takes an hour.
 func newStage() *stage {
-	s := &stage{}
+	s := &stage{done: make(chan struct{}, 1)}
 	began := time.Now()
 	s.Notifier = New(Options{
 		Log: slog.New(slog.DiscardHandler),
@@ -55,7 +56,12 @@ func newStage() *stage {
 			}
 			return script.Result{}
 		},
-		Done: func() { s.mu.Lock(); defer s.mu.Unlock(); s.done++ },
+		Done: func() {
+			select {
+			case s.done <- struct{}{}:
+			default:
+			}
+		},
 	})
 	takes := func(name string, d time.Duration) *script.Script { return &script.Script{Name: name, Timeout: d} }
 	four := func(name string) vrrp.Key { return vrrp.Key{Name: name, Family: vrrp.IPv4} }
@@ -65,6 +71,13 @@ func newStage() *stage {
 		{Key: four("e"), Name: "e", Hooks: Hooks{Any: takes("late", time.Hour)}},
 	}})
 	return s
+}
+
+// scripts are the runs so far, sorted.
+func (s *stage) scripts() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(slices.Values(s.ran))
 }
 
 func (s *stage) told(t *testing.T, texts ...string) {
@@ -84,18 +97,18 @@ func TestLanes(t *testing.T) {
 		s := newStage()
 		s.told(t, "e MASTER", "c BACKUP", "d BACKUP", "c MASTER", "d MASTER", "c BACKUP")
 		time.Sleep(10 * time.Second)
+		<-s.done
 		want := []string{
 			"0s bad INSTANCE d BACKUP 100", "0s good INSTANCE c BACKUP 100", "0s late INSTANCE e MASTER 100",
 			"1s bad INSTANCE d MASTER 100", "1s good INSTANCE c MASTER 100", "2s good INSTANCE c BACKUP 100",
 		}
-		slices.Sort(s.ran)
-		if diff := cmp.Diff(want, s.ran); diff != "" {
+		if diff := cmp.Diff(want, s.scripts()); diff != "" {
 			t.Error(diff)
 		}
-		if got := slices.Sorted(slices.Values(s.Fetch())); !slices.Equal(got, []uint64{2, 3, 4, 5, 6}) || s.done == 0 {
+		if got := slices.Sorted(slices.Values(s.Fetch())); !slices.Equal(got, []uint64{2, 3, 4, 5, 6}) {
 			t.Errorf("done: %v", got)
 		}
-		time.Sleep(time.Hour)
+		<-s.done // in an hour
 		if got := s.Fetch(); !slices.Equal(got, []uint64{1}) {
 			t.Errorf("done: %v", got)
 		}
@@ -154,8 +167,8 @@ func TestClose(t *testing.T) {
 		if got := s.Fetch(); !slices.Equal(got, []uint64{1, 2}) {
 			t.Errorf("done: %v", got)
 		}
-		if len(s.ran) != 3 {
-			t.Errorf("ran: %v", s.ran)
+		if ran := s.scripts(); len(ran) != 3 {
+			t.Errorf("ran: %v", ran)
 		}
 	})
 }
@@ -164,22 +177,22 @@ func TestClose(t *testing.T) {
 // source tells it then, and neither sooner nor what was told before.
 func TestEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ran := 0
+		var ran atomic.Int32
 		n := New(Options{Log: slog.New(slog.DiscardHandler), Done: func() {}, Run: func(context.Context, script.Script, script.Input) script.Result {
-			ran++
+			ran.Add(1)
 			return script.Result{}
 		}})
 		n.Recall([]Event{event(t, "a MASTER"), event(t, "b MASTER"), event(t, "c BACKUP")})
 		n.Tell([]Event{event(t, "c MASTER"), event(t, "c FAULT")})
 		synctest.Wait()
-		if ran != 0 || len(n.Fetch()) != 0 {
-			t.Errorf("%d scripts without a configuration", ran)
+		if ran.Load() != 0 || len(n.Fetch()) != 0 {
+			t.Errorf("%d scripts without a configuration", ran.Load())
 		}
 		for range 2 {
 			_ = n.Set(config())
 			synctest.Wait()
-			if ran != 4 {
-				t.Errorf("%d scripts", ran)
+			if ran.Load() != 4 {
+				t.Errorf("%d scripts", ran.Load())
 			}
 		}
 		if done := n.Fetch(); len(done) != 2 {
