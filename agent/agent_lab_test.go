@@ -60,6 +60,7 @@ type host struct {
 	binary  string // to run instead of the one of all tests
 	args    []string
 	cgroup  *os.File // to run in
+	log     *os.File // to write to instead of the test's
 	stalled int      // process
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when cmd has ended with err
@@ -120,6 +121,9 @@ func (h *host) start() {
 		"agent", "--from", h.from, "--node", h.node.Name(), "--run-dir", string(h.dir), "--http", "127.0.0.1:9650",
 	}, h.args...)...)
 	h.cmd.Stderr = h.t.Output()
+	if h.log != nil {
+		h.cmd.Stderr = h.log
+	}
 	if h.cgroup != nil {
 		h.cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(h.cgroup.Fd())}
 	}
@@ -250,6 +254,26 @@ func TestLabStopHandsOver(t *testing.T) {
 	if _, err := a.status(); !errors.Is(err, agent.ErrNoAgent) {
 		t.Errorf("control socket after the stop: %v", err)
 	}
+}
+
+// A log that nobody reads ends neither process, nor the surrender.
+func TestLabBrokenLogChangesNothing(t *testing.T) {
+	lab.Require(t, "root", "ip")
+	h := prepareHost(t, lab.New(t), "a", "10.9.0.1/24", 150)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	reader.Close()
+	h.log = writer
+	h.start()
+	h.await("owns the addresses", h.owns)
+	h.await("is ready", h.ready)
+	h.reload()
+	s, _ := h.status()
+	h.kill(s.Election.PID)
+	h.await("has surrendered", h.clean)
 }
 
 func TestLabBadInputChangesNothing(t *testing.T) {

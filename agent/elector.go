@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"syscall"
 	"time"
 
 	"harmony/nft"
@@ -64,6 +65,7 @@ type elector struct {
 // routers over, removes their addresses, stops the worker and returns nil.
 // It returns an error when it cannot start or the election cannot go on.
 func Run(ctx context.Context, o Options) error {
+	deafen(syscall.SIGPIPE)
 	lock, err := o.RunDir.Lock()
 	if err != nil {
 		return err

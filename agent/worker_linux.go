@@ -74,7 +74,7 @@ type worker struct {
 // with ErrElectorGone after surrendering the routers of a dead elector. It
 // never ends by SIGTERM or SIGINT: those are the elector's, which says Stop.
 func RunWorker(ctx context.Context, o Options) error {
-	deafen()
+	deafen(unix.SIGTERM, unix.SIGINT, unix.SIGHUP, unix.SIGPIPE)
 	file := os.NewFile(WorkerFD, "elector")
 	conn, err := net.FileConn(file)
 	if err != nil {
@@ -100,12 +100,11 @@ func RunWorker(ctx context.Context, o Options) error {
 	return errors.Join(err, w.unwatch())
 }
 
-// deafen makes this process outlive signals that are meant for the elector. It
-// catches them rather than ignoring them: what a process ignores, the scripts
-// that it starts ignore too, and they must end when they are told to.
-func deafen() {
-	signal.Notify(make(chan os.Signal, 1), unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-}
+// deafen makes this process outlive signals: those that are meant for the
+// elector, and SIGPIPE, of a log that nobody reads any more. It catches them
+// rather than ignoring them: what a process ignores, the scripts that it starts
+// ignore too, and they must end when they are told to.
+func deafen(signals ...os.Signal) { signal.Notify(make(chan os.Signal, 1), signals...) }
 
 // listen ends when the elector closes its end.
 func (w *worker) listen() {
