@@ -35,6 +35,7 @@ type options struct {
 	out      string
 	logs     string
 	list     bool
+	filter   string
 
 	hostKeepalived string   // its name
 	names          []string // of all peers
@@ -68,6 +69,7 @@ func parse() (o options, err error) {
 	flag.DurationVar(&o.slack, "slack", 150*time.Millisecond, "what the machine may add to the protocol's times")
 	flag.StringVar(&o.out, "out", "", "file for the table")
 	flag.StringVar(&o.logs, "logs", "", "folder for the logs of cells that went wrong")
+	flag.StringVar(&o.filter, "filter", "ip proto 112 or ip6 proto 112 or ip proto 51", "what tcpdump shows, for the logs")
 	flag.BoolVar(&o.list, "list", false, "list the cells and play none")
 	flag.Parse()
 	if o.only, err = regexp.Compile(*only); err != nil {

@@ -63,7 +63,7 @@ func (o options) open(ctx context.Context, c cell, index int) (_ *stage, err err
 	if s.watch, err = attach("watch", 3); err != nil {
 		return nil, err
 	}
-	_, err = launch(s.nodes[theirs], &s.wire, "tcpdump", "-l", "-n", "-vv", "-i", "eth0", "ip proto 112 or ip6 proto 112 or ip proto 51")
+	_, err = launch(s.nodes[theirs], &s.wire, "tcpdump", "-l", "--immediate-mode", "-n", "-e", "-vv", "-i", "eth0", o.filter)
 	if err != nil {
 		return nil, err
 	}
