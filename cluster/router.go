@@ -119,6 +119,9 @@ func preempt(r *source.Report, p v1alpha1.Preempt) (vrrp.PreemptMode, time.Durat
 	return mode, 0
 }
 
+// maxAddresses of one router, as in the schema. An advert carries fewer.
+const maxAddresses = 4096
+
 // addresses returns the virtual addresses by family, in the user's order, and
 // what the router claims by them.
 func addresses(r *source.Report, iface string, list []string) (map[vrrp.Family][]netip.Prefix, []claim) {
@@ -127,8 +130,8 @@ func addresses(r *source.Report, iface string, list []string) (map[vrrp.Family][
 	if len(list) == 0 {
 		r.Refuse("spec.addresses", source.CodeRequired, "at least one address is needed")
 	}
-	if len(list) > 255 {
-		r.Refuse("spec.addresses", source.CodeTooLarge, "at most 255 addresses, not %d", len(list))
+	if len(list) > maxAddresses {
+		r.Refuse("spec.addresses", source.CodeTooLarge, "at most %d addresses, not %d", maxAddresses, len(list))
 		return byFamily, nil
 	}
 	for i, text := range list {

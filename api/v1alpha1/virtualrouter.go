@@ -38,10 +38,11 @@ type VirtualRouterSpec struct {
 	// Addresses are the virtual addresses with their on-link prefix length,
 	// such as 10.0.0.100/24 and fd00::100/64. Without a length an address is
 	// a /32 or /128. Both families may be mixed. A link-local IPv6 address,
-	// which may be on several interfaces, is advertised first.
+	// which may be on several interfaces, is advertised first. Adverts carry as
+	// many as fit them, at most 255; the others move along with these.
 	//
 	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=255
+	// +kubebuilder:validation:MaxItems=4096
 	// +listType=set
 	Addresses []string `json:"addresses"`
 
