@@ -83,7 +83,7 @@ lab: bin/vm ## Open a shell where IPVS is (the virtual machine if need be); CMD=
 	@$(VM) $${CMD:+sh -c "$$CMD"}
 export CMD
 
-bench: bin/harmony bin/vm ## Measure beside the peers, and print a table (BENCH='-n 3 -adverts 100ms': less of it)
+bench: bin/harmony bin/vm ## Measure beside the peers, and print a table (BENCH='-n 3 -adverts 100ms -soak 10s': less of it)
 	tools/deps test
 	mkdir -p $(RAW)
 	$(STATIC) -o bin/bench ./bench/failover
@@ -118,7 +118,8 @@ endif
 acceptance: ## Run everything, and keep the output in docs/acceptance
 	mkdir -p docs/acceptance
 	for target in check test fuzz simulate demo bench interop; do \
-		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 FUZZEXECS=10000000 SCHEDULES=5000000 $$target 2>&1 | tee docs/acceptance/$$target.txt; \
+		$(MAKE) --no-print-directory RAW=docs/acceptance PACKETS=50000000 FUZZEXECS=10000000 SCHEDULES=5000000 \
+			BENCH='-handovers 100 -soak 30m' $$target 2>&1 | tee docs/acceptance/$$target.txt; \
 	done
 
 clean: ## Remove what make has built or fetched

@@ -1,7 +1,9 @@
 // Command failover measures, from a client, how long addresses are dark when
 // their owner stops, is cut off or is killed, and when it comes back: Harmony
 // beside keepalived, the same configuration, in the same run, one event after
-// the other; and Harmony giving way to keepalived.
+// the other; and Harmony giving way to keepalived. Then it measures what many
+// routers cost, how soon many addresses are announced, and whether anything
+// moves while the processors are busy.
 package main
 
 import (
@@ -35,6 +37,10 @@ type options struct {
 	raw       string
 	control   bool
 	rest      bool
+	what      string
+	routers   int
+	addresses int
+	soak      time.Duration
 }
 
 func main() {
@@ -66,6 +72,10 @@ func parse() (o options, err error) {
 	pairs := flag.String("pairs", "harmony,keepalived,mixed", "the nodes; mixed is Harmony with keepalived as its backup, for stop only")
 	flag.StringVar(&o.raw, "raw", "", "folder for what every single event has cost, as JSON lines")
 	flag.BoolVar(&o.control, "control", false, "give Harmony twice the advert interval: the bars must go red")
+	flag.StringVar(&o.what, "what", "events,routers,addresses,soak", "what to measure")
+	flag.IntVar(&o.routers, "routers", 255, "routers: how many on a node, at 100 ms adverts")
+	flag.IntVar(&o.addresses, "addresses", 1000, "addresses: how many of one router, whose owner is cut off")
+	flag.DurationVar(&o.soak, "soak", 3*time.Minute, "soak: for how long all processors are kept busy, at 100 ms adverts")
 	flag.BoolVar(&o.rest, "rest", true, "measure nodes at rest too")
 	flag.Parse()
 	for _, a := range strings.Split(*adverts, ",") {
@@ -88,20 +98,20 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("keepalived's configuration:\n%s\n", planned(o.adverts[0]).configuration("A", ownerPriority))
-	var all []sample
-	var rests []rest
-	for _, advert := range o.adverts {
-		got, still, err := measure(ctx, o, advert)
-		all, rests = append(all, got...), append(rests, still...)
-		if err != nil {
-			return errors.Join(err, writeRaw(o.raw, all))
+	var red []string
+	for _, b := range []struct {
+		what string
+		run  func(context.Context, options) ([]string, error)
+	}{{"events", benchEvents}, {"routers", benchRouters}, {"addresses", benchAddresses}, {"soak", benchSoak}} {
+		if !slices.Contains(strings.Split(o.what, ","), b.what) {
+			continue
 		}
+		more, err := b.run(ctx, o)
+		if err != nil {
+			return fmt.Errorf("%s: %w", b.what, err)
+		}
+		red = append(red, more...)
 	}
-	if err := writeRaw(o.raw, all); err != nil {
-		return err
-	}
-	red := append(report(o, all), reportRest(rests)...)
 	switch {
 	case o.control && len(red) == 0:
 		return errors.New("the control did not go red: this bench cannot tell good from bad")
@@ -109,6 +119,24 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("bars not held:\n  %s", strings.Join(red, "\n  "))
 	}
 	return nil
+}
+
+// benchEvents lets events happen to owners, and prints what clients saw.
+func benchEvents(ctx context.Context, o options) ([]string, error) {
+	fmt.Printf("keepalived's configuration:\n%s\n", planned(o.adverts[0]).configuration("A", ownerPriority))
+	var all []sample
+	var rests []rest
+	for _, advert := range o.adverts {
+		got, still, err := measure(ctx, o, advert)
+		all, rests = append(all, got...), append(rests, still...)
+		if err != nil {
+			return nil, errors.Join(err, writeRaw(o.raw, all))
+		}
+	}
+	if err := writeRaw(o.raw, all); err != nil {
+		return nil, err
+	}
+	return append(report(o, all), reportRest(rests)...), nil
 }
 
 func (o options) newPair(ctx context.Context, name string, advert time.Duration) (*pair, error) {

@@ -22,7 +22,8 @@ import (
 // Spec says what a probe process does.
 type Spec struct {
 	// Role is "udp", "icmp", "http" or "tcp" for a client; "observe" for one
-	// that asks, by ARP or ND, who has the address; "echo" for a UDP responder
+	// that asks, by ARP or ND, who has the address; "announcements" for one that
+	// hears who announces what; "echo" for a UDP responder
 	// that may bind an address before the node has it; "backend" for an HTTP
 	// and TCP server that says its Name.
 	Role     string
@@ -41,6 +42,8 @@ func (s Spec) run(ctx context.Context) error {
 		return s.pings()
 	case "observe":
 		return s.observe()
+	case "announcements":
+		return s.announcements()
 	case "http", "tcp":
 		return s.clients(ctx)
 	case "echo":

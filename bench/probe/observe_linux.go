@@ -190,3 +190,38 @@ func (o *observer) answer(b []byte) (mac string, ok bool) {
 	return from, len(body) >= 64 && body[6] == unix.IPPROTO_ICMPV6 && body[40] == advertisement &&
 		body[44]&0x40 != 0 && bytes.Equal(body[48:64], target)
 }
+
+// announcements reports each gratuitous ARP request or reply (RFC 5227 §3) that
+// is seen, By the address that it announces.
+func (s Spec) announcements() error {
+	proto := int(binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, typeARP)))
+	link, err := net.InterfaceByName(observed)
+	if err != nil {
+		return err
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, proto)
+	if err != nil {
+		return fmt.Errorf("observer: %w", err)
+	}
+	err = errors.Join(
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1),
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20), // a burst of thousands
+		unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: uint16(proto), Ifindex: link.Index}),
+	)
+	if err != nil {
+		return err
+	}
+	p := newPrinter()
+	go func() { // ends with the process
+		for range time.Tick(20 * time.Millisecond) {
+			p.flush()
+		}
+	}()
+	buf, oob := make([]byte, 2048), make([]byte, 128)
+	for {
+		n, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, 0)
+		if body := buf[ethernet:max(n, ethernet)]; err == nil && len(body) >= 28 && bytes.Equal(body[14:18], body[24:28]) {
+			p.print(Result{Kind: s.Role, Start: stamp(oob[:oobn]), By: netip.AddrFrom4([4]byte(body[14:18])).String()})
+		}
+	}
+}
