@@ -109,10 +109,13 @@ func TestLabScriptMovesTheAddress(t *testing.T) {
 }
 
 // tracking starts an agent with the files in its folder.
-func tracking(t *testing.T, n *lab.Net, name, addr string, files map[string]string) *host {
+func tracking(t *testing.T, n *lab.Net, name, addr string, files map[string]string, change ...func(*host)) *host {
 	t.Helper()
 	h := &host{t: t, node: n.Node(name, addr), dir: agent.RunDir(t.TempDir()), from: t.TempDir()}
 	h.mac = linkAddress(t, h.node)
+	for _, f := range change {
+		f(h)
+	}
 	for file, text := range files {
 		h.write(file, text)
 	}
@@ -211,6 +214,43 @@ func TestLabHangingAndInsecureScripts(t *testing.T) {
 		return p.Severity == source.Error && p.Code == source.CodeInsecure && p.Field == "spec.scripts[0].command"
 	}) {
 		t.Errorf("problems: %v", s.Worker.Source.Problems)
+	}
+}
+
+// TestLabUnitRunsScripts: with the capabilities that the systemd unit leaves, a
+// script runs as its user and can be ended.
+func TestLabUnitRunsScripts(t *testing.T) {
+	lab.Require(t, "root", "setpriv")
+	unit, err := os.ReadFile("../manifests/systemd/harmony.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(unit), "\nCapabilityBoundingSet=")
+	line, _, _ := strings.Cut(rest, "\n")
+	if !ok || !strings.Contains(string(unit), "\nNoNewPrivileges=yes\n") {
+		t.Fatal("the unit has changed; so must this test")
+	}
+	bounding := "-all"
+	for capability := range strings.FieldsSeq(line) {
+		bounding += ",+" + strings.ToLower(strings.TrimPrefix(capability, "CAP_"))
+	}
+	binary, err := harmony()
+	if err != nil {
+		t.Fatal(err)
+	}
+	confined := filepath.Join(t.TempDir(), "harmony")
+	text := fmt.Sprintf("#!/bin/sh\nexec setpriv --bounding-set=%s --no-new-privs %s \"$@\"\n", bounding, binary)
+	if err := os.WriteFile(confined, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	settings, dir := declare(t, "chk", "id -un >$DIR/user; sleep 60")
+	h := tracking(t, lab.New(t), "a", "10.9.0.1/24", map[string]string{
+		"settings.yaml": settings,
+		"router.yaml":   tracked(150, "{name: app, script: chk, weight: -10, interval: 500ms, timeout: 300ms}"),
+	}, func(h *host) { h.binary = confined })
+	h.await("says that it timed out", func() bool { return h.tracker().LastError == "timed out" })
+	if who, err := os.ReadFile(filepath.Join(dir, "user")); err != nil || string(who) != "nobody\n" {
+		t.Errorf("the script runs as %q: %v", who, err)
 	}
 }
 

@@ -67,17 +67,26 @@ func (r *Runner) Run(ctx context.Context, s Script, in Input) Result {
 	defer cancel()
 	select {
 	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
 	case <-ctx.Done():
 		return Result{Err: fmt.Errorf("script %s was not started: %d others run: %w", s.Name, most, context.Cause(ctx)), Took: time.Since(began)}
 	}
 	var output tail
 	p, err := start(command(s, in, who, &output), in.Outlive)
 	if err != nil {
+		<-r.slots
 		return Result{Err: startError(s, who, err), Took: time.Since(began)}
 	}
-	stopped := p.wait(ctx)
+	stopped, err := p.wait(ctx)
+	if err != nil { // it goes on, and keeps its place
+		go func() { // ends with it
+			<-p.exited
+			_ = p.reap() // nobody is left to hear how
+			<-r.slots
+		}()
+		return Result{Err: fmt.Errorf("%w, and cannot be ended without root or the capability KILL: %w", stopError(ctx), err), Took: time.Since(began)}
+	}
 	err = p.reap()
+	<-r.slots
 	result := Result{Took: time.Since(began), Output: string(output.b)}
 	switch {
 	case stopped:
@@ -152,15 +161,17 @@ func awaitEnd(pid int) {
 }
 
 // wait returns when the program has ended, by itself or, when ctx is done, by
-// force; then stopped is true.
-func (p *process) wait(ctx context.Context) (stopped bool) {
+// force; then stopped is true. The error says that force is not allowed.
+func (p *process) wait(ctx context.Context) (stopped bool, err error) {
 	select {
 	case <-p.exited:
-		return false
+		return false, nil
 	case <-ctx.Done():
 	}
 	group := -p.cmd.Process.Pid
-	_ = unix.Kill(group, unix.SIGTERM) // it may have ended
+	if err := unix.Kill(group, unix.SIGTERM); errors.Is(err, unix.EPERM) {
+		return true, err
+	}
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -169,7 +180,7 @@ func (p *process) wait(ctx context.Context) (stopped bool) {
 	}
 	_ = unix.Kill(group, unix.SIGKILL) // what has outlived its leader, too
 	<-p.exited
-	return true
+	return true, nil
 }
 
 // reap returns the program's end. That something holds its output is no fault.
@@ -193,7 +204,7 @@ func stopError(ctx context.Context) error {
 // startError says what to do when the kernel did not start the program.
 func startError(s Script, who account, err error) error {
 	switch {
-	case errors.Is(err, unix.EPERM) && unix.Geteuid() != 0:
+	case errors.Is(err, unix.EPERM):
 		return fmt.Errorf("script %s: running it as %s needs root, or the capabilities SETUID and SETGID: %w", s.Name, who.name, err)
 	case errors.Is(err, unix.EACCES):
 		return fmt.Errorf("script %s: user %s may not execute it: look at the permissions of the file and its folders, its #! line, and noexec: %w", s.Name, who.name, err)
