@@ -30,6 +30,7 @@ func WriteTable(w io.Writer, s Status, wide bool, now time.Time) error {
 	writeTrackers(tw, s, now)
 	writeNotices(tw, s, now)
 	writeFirewall(tw, s.Worker.Firewall)
+	writeWatchdog(tw, s.Worker.Watchdog)
 	writeServices(tw, s, wide)
 	writeSites(tw, s, now)
 	if len(s.Worker.Source.Problems) > 0 {
@@ -72,6 +73,18 @@ func writeRouters(w io.Writer, s Status, wide bool, now time.Time) {
 			continue
 		}
 		fmt.Fprintf(w, "%s\toverride: %s, until `harmony failover %s --undo`\n", name, s.Election.Overrides[name], name)
+	}
+}
+
+// writeWatchdog says what the worker has seen of the elector, if that is not
+// all well.
+func writeWatchdog(w io.Writer, d *WatchdogStatus) {
+	switch {
+	case d == nil:
+	case d.Problem != "":
+		fmt.Fprintf(w, "watchdog\tthe elector was late %d times, and could not be silenced: %s\n", d.Stalls, d.Problem)
+	case d.Stalls > 0:
+		fmt.Fprintf(w, "watchdog\tthe elector was late %d times and silenced so long, at most %v\n", d.Stalls, d.Longest.Round(time.Millisecond))
 	}
 }
 
