@@ -178,7 +178,8 @@ func (r *router) own() Priority {
 const restoreSpacing = time.Second
 
 // restore puts back the addresses of ours that somebody else has taken from an
-// interface, as its last Link shows.
+// interface, as its last Link shows. A device of ours that somebody else has
+// taken down has none that count.
 func (n *Node) restore(iface string) {
 	link := n.links[iface]
 	for _, r := range n.routers {
@@ -187,7 +188,7 @@ func (n *Node) restore(iface string) {
 		}
 		var lost []netip.Prefix
 		for _, p := range r.Addresses {
-			if r.present[p] && !slices.Contains(link.Addresses, p) {
+			if r.present[p] && (!slices.Contains(link.Addresses, p) || link.Disabled && r.Device != "") {
 				lost = append(lost, p)
 			}
 		}

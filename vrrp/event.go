@@ -1,6 +1,9 @@
 package vrrp
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Event is an input of Node.Step: Inherit, Configure, Link, Received, Tick,
 // Resign or Halt.
@@ -18,6 +21,7 @@ type Configure struct {
 type Link struct {
 	Interface string
 	Up        bool // exists, administratively up, with carrier
+	Disabled  bool // exists, administratively down
 	// Addresses are those that can be a source now (no tentative ones), of
 	// both families, in the kernel's order, ours included.
 	Addresses []netip.Prefix
@@ -25,6 +29,12 @@ type Link struct {
 	// Gossip says why routers with Router.Gossip may not hear their peers
 	// here, if they may not.
 	Gossip string
+}
+
+// equal says whether nothing has changed.
+func (l Link) equal(o Link) bool {
+	return l.Interface == o.Interface && l.Up == o.Up && l.Disabled == o.Disabled && l.MTU == o.MTU && l.Gossip == o.Gossip &&
+		slices.Equal(l.Addresses, o.Addresses)
 }
 
 // Received is a packet of protocol 112, or one of protocol 51 when AH is set.

@@ -68,6 +68,7 @@ func (w *links) read(name string) (Link, int, error) {
 		return l, 0, fmt.Errorf("read interface %s: %w", name, err)
 	}
 	const running = unix.IFF_UP | unix.IFF_RUNNING
+	l.Disabled = link.Attrs().RawFlags&unix.IFF_UP == 0
 	l.Up, l.MTU = link.Attrs().RawFlags&running == running, link.Attrs().MTU
 	addrs, err := w.addresses(link)
 	if err != nil {

@@ -435,7 +435,7 @@ func (l *loop) refreshLinks(names []string) {
 		l.reopenWay(&link, index)
 		now, before := iface{link, index}, l.known[name]
 		l.known[name] = now
-		if now.Up != before.Up || now.MTU != before.MTU || now.Gossip != before.Gossip || !slices.Equal(now.Addresses, before.Addresses) || before.Interface == "" {
+		if !now.equal(before.Link) {
 			l.step(link)
 		}
 	}

@@ -60,6 +60,10 @@ func TestVirtualMAC(t *testing.T) {
 	now = now.Add(2 * time.Second)
 	step("the interface is not looked at for it", link("eth0", "10.0.0.1/24", "10.0.0.3/24"))
 	step("somebody has removed the device", Link{Interface: "vrrp.51"}, "lost vrrp.51", "add vrrp.51", "announce vrrp.51")
+	now = now.Add(2 * time.Second)
+	disabled := link("vrrp.51", addr.String())
+	disabled.Up, disabled.Disabled = false, true
+	step("somebody has taken it down", disabled, "lost vrrp.51", "add vrrp.51", "announce vrrp.51")
 	better := Advert{VRID: 51, Priority: 200, Interval: time.Second, Addresses: []netip.Addr{addr.Addr()}}
 	src, dst := netip.MustParseAddr("10.0.0.2"), group4
 	step("gives way, and its last advert does not turn the switches back",
