@@ -14,6 +14,11 @@ import (
 	"harmony/script"
 )
 
+// maxRunning bounds the scripts that run at once, whatever happens to all routers
+// together. It is half of what script.Runner takes: the rest is for trackers,
+// which must not fail because notify scripts hang.
+const maxRunning = 128
+
 // maxQueue bounds the calls that wait for a script of the same router or group
 // to end. Beyond it the oldest are dropped, and counted.
 const maxQueue = 256
@@ -35,6 +40,7 @@ type Notifier struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	lanes  sync.WaitGroup
+	slots  chan struct{} // of scripts that run
 
 	mu     sync.Mutex // of all that follows
 	fold   Fold
@@ -59,7 +65,7 @@ var errClosing = errors.New("ended because the agent stops")
 
 // New returns a Notifier. It tells nothing before it has a configuration.
 func New(o Options) *Notifier {
-	n := &Notifier{o: o, queues: map[string][]job{}, stats: map[string]*ScriptStatus{}}
+	n := &Notifier{o: o, slots: make(chan struct{}, maxRunning), queues: map[string][]job{}, stats: map[string]*ScriptStatus{}}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	return n
 }
@@ -188,15 +194,25 @@ func (n *Notifier) enqueue(j job) {
 // work runs what is in a lane.
 func (n *Notifier) work(lane string) {
 	defer n.lanes.Done()
-	for {
-		j, ok := n.next(lane)
-		if !ok {
-			return
-		}
-		began := time.Now()
-		r := n.o.Run(n.ctx, j.call.Script, script.Input{Args: j.call.Args, Env: j.notice.env()})
-		n.ended(j, r, began)
+	for n.workOne(lane) {
 	}
+}
+
+// workOne runs the first job of a lane, and says whether there was one.
+func (n *Notifier) workOne(lane string) bool {
+	select {
+	case n.slots <- struct{}{}:
+		defer func() { <-n.slots }()
+	case <-n.ctx.Done(): // then next leaves nothing to run
+	}
+	j, ok := n.next(lane)
+	if !ok {
+		return false
+	}
+	began := time.Now()
+	r := n.o.Run(n.ctx, j.call.Script, script.Input{Args: j.call.Args, Env: j.notice.env()})
+	n.ended(j, r, began)
+	return true
 }
 
 // next takes the first job of a lane, or closes the lane.

@@ -151,6 +151,27 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
+// TestRunningIsBounded: scripts of many routers wait for each other before they
+// begin, not on their own time.
+func TestRunningIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage()
+		var c Config
+		var texts []string
+		for i := range maxRunning + 2 {
+			key := vrrp.Key{Name: fmt.Sprint("r", i), Family: vrrp.IPv4}
+			c.Instances = append(c.Instances, Instance{Key: key, Name: key.Name, Hooks: Hooks{Any: &script.Script{Name: "good", Timeout: time.Second}}})
+			texts = append(texts, key.Name+" MASTER")
+		}
+		_ = s.Set(c)
+		s.told(t, texts...)
+		s.Close(t.Context())
+		if ran := s.scripts(); len(ran) != maxRunning+2 || !strings.HasPrefix(ran[maxRunning-1], "0s ") || !strings.HasPrefix(ran[maxRunning], "1s ") {
+			t.Errorf("%q", ran)
+		}
+	})
+}
+
 // TestClose: what is pending has time, but not for ever; what was ended is not
 // done.
 func TestClose(t *testing.T) {
