@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"harmony/bench/lab"
+	"harmony/vrrp"
 )
 
 // TestLabNotifyAsKeepalived: keepalived and we live the same life, with the
@@ -131,6 +132,50 @@ func (f *fifo) lines() []string {
 	}
 }
 
+// TestLabRivalIsTold: a node that was cut off and took over comes back. The
+// owner tells of it as keepalived does, but not of each advert.
+func TestLabRivalIsTold(t *testing.T) {
+	lab.Require(t, "root", "ip", "nft", "keepalived")
+	net := lab.New(t)
+	ours, theirs := newDiary(t, ""), newDiary(t, "")
+	fifo, peerFIFO := openFIFO(t, ours), openFIFO(t, theirs)
+	a := newNotifying(t, net, "10.9.0.1/24", ours.settings("  notifyFIFO: {path: "+fifo.path+"}\n", "rival"), four("edge", "  notify: {masterRxLowerPri: rival}\n"))
+	keepalived(t, net.Node("k", "10.9.0.3/24"), theirs, peerFIFO.path)
+	b := newHost(t, net, "b", "10.9.0.2/24", 100)
+	b.write("second.yaml", strings.NewReplacer("vrid: 52", "vrid: 61", "10.9.0.101", "10.9.0.110", "150", "100").Replace(second(four("edge", ""))))
+	masters := func(h *host) (n int) {
+		s, err := h.status()
+		for _, r := range s.Election.Routers {
+			if err == nil && r.State == vrrp.Master {
+				n++
+			}
+		}
+		return n
+	}
+	a.await("is master", func() bool { return masters(a) == 1 })
+	b.await("has all its routers, as a backup of two", func() bool {
+		s, err := b.status()
+		return err == nil && len(s.Election.Routers) == 3 && masters(b) == 1
+	})
+	if err := b.node.Deafen(true); err != nil {
+		t.Fatal(err)
+	}
+	b.await("is master too", func() bool { return masters(b) == 3 })
+	if err := b.node.Deafen(false); err != nil {
+		t.Fatal(err)
+	}
+	ours.expect("rival")
+	has := func(lines []string, line string) bool { return slices.Contains(lines, line) }
+	var peer []string
+	lab.Poll(t, 10*time.Second, "keepalived tells of its rival", func() bool {
+		peer = append(peer, peerFIFO.lines()...)
+		return has(theirs.lines(), "nobody rival") && has(peer, `INSTANCE "edge" MASTER_RX_LOWER_PRI 150`)
+	})
+	if lines := fifo.lines(); !has(lines, `INSTANCE "edge" MASTER_RX_LOWER_PRI 150`) {
+		t.Errorf("%q", lines)
+	}
+}
+
 // keepalived starts one with the routers and groups of TestLabNotifyAsKeepalived.
 func keepalived(t *testing.T, n *lab.Node, d *diary, fifo string) *exec.Cmd {
 	t.Helper()
@@ -138,6 +183,7 @@ func keepalived(t *testing.T, n *lab.Node, d *diary, fifo string) *exec.Cmd {
 	for _, h := range []string{"master", "backup", "fault", "stop"} {
 		hooks += fmt.Sprintf("\tnotify_%s \"%s %s\"\n", h, d.script, h)
 	}
+	rival := fmt.Sprintf("\tnotify_master_rx_lower_pri \"%s rival\"\n", d.script)
 	anyHook := fmt.Sprintf("\tnotify \"%s any\"\n", d.script)
 	instance := func(name string, vrid int, address, hooks string) string {
 		return fmt.Sprintf("vrrp_instance %s {\n\tinterface eth0\n\tstate BACKUP\n\tversion 3\n\tvirtual_router_id %d\n\tpriority 150\n\tadvert_int 0.05\n\tvirtual_ipaddress {\n\t\t%s\n\t}\n%s}\n",
@@ -145,7 +191,7 @@ func keepalived(t *testing.T, n *lab.Node, d *diary, fifo string) *exec.Cmd {
 	}
 	conf := "global_defs {\n\tscript_user nobody\n\tenable_script_security\n\tvrrp_notify_fifo " + fifo + "\n}\n" +
 		"vrrp_sync_group all {\n\tgroup {\n\t\tedge\n\t\tsecond\n\t}\n" + hooks + anyHook + "}\n" +
-		instance("edge", 61, "10.9.0.110/24", hooks+anyHook) + instance("second", 62, "10.9.0.111/24", anyHook)
+		instance("edge", 61, "10.9.0.110/24", hooks+rival+anyHook) + instance("second", 62, "10.9.0.111/24", anyHook)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "keepalived.conf")
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
