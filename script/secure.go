@@ -65,10 +65,17 @@ func fileFault(at string, n node, last bool) string { return rootsFault(at, n, !
 
 // rootsFault says what lets others than root change n, or "".
 func rootsFault(at string, n node, folder bool) string {
+	if n.uid != 0 {
+		return fmt.Sprintf("belongs to user %d: chown root %s", n.uid, at)
+	}
+	return modeFault(at, n, folder)
+}
+
+// modeFault says what lets others than its owner change n, or that it is not
+// what it should be, and what to do, or "".
+func modeFault(at string, n node, folder bool) string {
 	perm := n.mode.Perm()
 	switch {
-	case n.uid != 0:
-		return fmt.Sprintf("belongs to user %d: chown root %s", n.uid, at)
 	case perm&0o002 != 0 && folder:
 		return "is a folder that everybody may write to: choose one where only root may"
 	case perm&0o002 != 0:
@@ -138,23 +145,14 @@ func words(target string) []string {
 // fault says what is wrong with n, at a path on the way of a program that who
 // runs, and what to do, or "". last is the program itself.
 func fault(at string, n node, who account, last bool) string {
-	perm := n.mode.Perm()
-	switch {
+	switch reason := modeFault(at, n, !last); {
 	case n.uid != 0 && n.uid != who.uid && who.uid == 0:
 		return fmt.Sprintf("belongs to user %d, and the script runs as root: chown root %s", n.uid, at)
 	case n.uid != 0 && n.uid != who.uid:
 		return fmt.Sprintf("belongs to user %d, who is neither root nor %s, whom the script runs as: chown root %s", n.uid, who.name, at)
-	case perm&0o002 != 0 && last:
-		return "may be written to by everybody: chmod o-w " + at
-	case perm&0o002 != 0:
-		return "is a folder that everybody may write to: put the script where only root may, such as /usr/local/lib"
-	case perm&0o020 != 0 && n.gid != 0:
-		return fmt.Sprintf("may be written to by group %d: chmod g-w %s", n.gid, at)
-	case !last && !n.mode.IsDir():
-		return "is not a folder"
-	case last && !n.mode.IsRegular():
-		return "is not a file"
-	case last && perm&0o111 == 0:
+	case reason != "":
+		return reason
+	case last && n.mode.Perm()&0o111 == 0:
 		return "is not executable: chmod a+x " + at
 	}
 	return ""
