@@ -43,7 +43,10 @@ type Addresses struct {
 	routing sync.Mutex // serialises changes of routes and rules
 
 	groups groups
-	raised map[string]bool // virtual MACs that are up; of the goroutine of vrrp.Actuator's methods
+
+	raising    sync.Mutex      // serialises taking virtual MACs up and down, guards raised
+	raised     map[string]bool // those that are up
+	background sync.WaitGroup  // of those being taken down
 
 	publishing sync.Mutex // serialises journal and fence, guards saved
 	saved      []byte     // what the journal holds
@@ -75,6 +78,7 @@ func New(o Options) (*Addresses, error) {
 
 // Close closes the sockets. Addresses and journal stay as they are.
 func (a *Addresses) Close() error {
+	a.background.Wait()
 	a.groups.close()
 	a.kernel.close()
 	return nil
@@ -114,6 +118,7 @@ func (a *Addresses) Sweep(keep func(iface string, addr netip.Prefix) bool) error
 	a.devices.wanted = nil
 	a.mu.Unlock()
 	a.retire()
+	errs = append(errs, a.noteRaised())
 	return errors.Join(append(errs, a.publish())...)
 }
 
@@ -242,8 +247,8 @@ func (a *Addresses) Remove(iface string, addrs []netip.Prefix) error {
 	}
 	empty := !a.ledger.occupied(iface)
 	a.mu.Unlock()
-	if empty && a.raised[iface] {
-		err = errors.Join(err, a.down(iface))
+	if empty {
+		err = errors.Join(err, a.lowerEmpty(iface))
 	}
 	if forgotten {
 		err = errors.Join(err, a.publish())

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -242,6 +243,47 @@ func TestLabVirtualMACComesBack(t *testing.T) {
 		wantConf(t, node, "after "+gone, "p9", map[string]string{"arp_ignore": "1"})
 		wantConf(t, node, "after "+gone, "vrrp.9", map[string]string{"arp_ignore": "1"})
 	}
+}
+
+// What a life leaves for the next one serves meanwhile, and the next one can
+// keep it or give it up.
+func TestLabVirtualMACLeft(t *testing.T) {
+	lab.Require(t, "root", "ip")
+	node := lab.New(t).Node("node", "10.0.0.1/24", "fd00::1/64")
+	journal := filepath.Join(t.TempDir(), "addresses.json")
+	a := open(t, node, journal, &strictFence{})
+	vips4, vips6 := prefixes("10.0.0.100/24"), prefixes("fd00::100/64")
+	all := map[string][]netip.Prefix{"vrrp.51": vips4, "vrrp6.51": vips6}
+	equip(t, a, mac4, mac6)
+	must(t, a.Prepare(all), a.Add("vrrp.51", vips4), a.Add("vrrp6.51", vips6), a.Answer([]netip.Addr{vips4[0].Addr(), vips6[0].Addr()}))
+	must(t, a.Answer(nil))
+	wantDown := func(device string) {
+		t.Helper()
+		lab.Poll(t, 3*time.Second, device+" is down", func() bool { return !strings.Contains(link(t, node, device), ",UP") })
+	}
+	wantDown("vrrp.51")
+	wantDown("vrrp6.51")
+	if n, err := a.Leave(time.Minute); n != 2 || err != nil {
+		t.Errorf("left %d addresses, %v", n, err)
+	}
+	for device, addr := range map[string]string{"vrrp.51": "10.0.0.100/24", "vrrp6.51": "fd00::100/64"} {
+		wantLink(t, node, device, ",UP")
+		if got := node.Run(t, "ip", "addr", "show", "dev", device); !strings.Contains(got, addr) || strings.Contains(got, "valid_lft forever") {
+			t.Errorf("left on %s:\n%s", device, got)
+		}
+	}
+
+	b := open(t, node, journal, &strictFence{})
+	left, err := b.Left()
+	must(t, err, b.Sweep(func(iface string, addr netip.Prefix) bool { return slices.Contains(left[iface], addr) }))
+	equip(t, b, mac4, mac6)
+	must(t, b.Prepare(all), b.Add("vrrp.51", vips4))
+	if got := node.Run(t, "ip", "addr", "show", "dev", "vrrp.51"); !strings.Contains(got, "valid_lft forever") {
+		t.Errorf("kept:\n%s", got)
+	}
+	must(t, b.Answer([]netip.Addr{vips4[0].Addr()})) // another has the IPv6 address
+	wantLink(t, node, "vrrp.51", ",UP")
+	wantDown("vrrp6.51")
 }
 
 func writeFile(path, text string) error { return os.WriteFile(path, []byte(text), 0o600) }

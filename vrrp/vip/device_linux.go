@@ -325,5 +325,17 @@ func (k *kernel) putBehind(link netlink.Link, p netip.Prefix, life time.Duration
 	return err
 }
 
+// down takes a device down, if it is there.
+func (k *kernel) down(h *netlink.Handle, iface string) error {
+	link, err := k.link(h, iface)
+	if err == nil {
+		err = h.LinkSetDown(link)
+	}
+	if err != nil && !isGone(err) {
+		return fmt.Errorf("taking down %s: %w", iface, err)
+	}
+	return nil
+}
+
 // isUp says whether a link is administratively up.
 func isUp(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp != 0 }

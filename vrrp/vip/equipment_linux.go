@@ -184,11 +184,29 @@ func (a *Addresses) raise(iface string) (link netlink.Link, behind bool, err err
 	if err != nil {
 		return nil, true, &DeviceError{Device: d, Err: err}
 	}
-	if !isUp(link) {
-		err = h.LinkSetUp(link)
-	}
+	a.raising.Lock()
+	defer a.raising.Unlock()
 	a.raised[iface] = true
-	return link, true, err
+	return link, true, h.LinkSetUp(link)
+}
+
+// noteRaised notes which virtual MACs a previous life has left up.
+func (a *Addresses) noteRaised() error {
+	a.mu.Lock()
+	left := a.devices.claims()
+	a.mu.Unlock()
+	for _, d := range left {
+		link, err := a.kernel.deviceOf(a.kernel.survey, d)
+		if err != nil && !isGone(err) && !errors.Is(err, errForeignDevice) {
+			return fmt.Errorf("device %s of a previous life: %w", d.Name, err)
+		}
+		if err == nil && isUp(link) {
+			a.raising.Lock()
+			a.raised[d.Name] = true
+			a.raising.Unlock()
+		}
+	}
+	return nil
 }
 
 // isDevice says whether iface is a virtual MAC of ours.
@@ -201,30 +219,61 @@ func (a *Addresses) isDevice(iface string) bool {
 
 // lower takes down the virtual MACs that have no address in answering.
 func (a *Addresses) lower(answering []netip.Addr) error {
+	a.raising.Lock()
+	defer a.raising.Unlock()
 	if len(a.raised) == 0 {
 		return nil
 	}
 	a.mu.Lock()
 	speaking := a.ledger.speaking(answering)
 	a.mu.Unlock()
-	var errs []error
+	var silent []string
 	for iface := range a.raised {
 		if !speaking[iface] {
-			errs = append(errs, a.down(iface))
+			silent = append(silent, iface)
 		}
 	}
-	return errors.Join(errs...)
+	return a.takeDown(silent)
 }
 
-// down takes a virtual MAC down.
-func (a *Addresses) down(iface string) error {
-	delete(a.raised, iface)
-	link, err := a.kernel.link(a.kernel.links, iface)
-	if err == nil {
-		err = a.kernel.links.LinkSetDown(link)
+// lowerEmpty takes a virtual MAC down that has no addresses any more.
+func (a *Addresses) lowerEmpty(iface string) error {
+	a.raising.Lock()
+	defer a.raising.Unlock()
+	if !a.raised[iface] {
+		return nil
 	}
-	if err != nil && !isGone(err) {
-		return fmt.Errorf("silencing device %s: %w", iface, err)
+	return a.takeDown([]string{iface})
+}
+
+// takeDown takes virtual MACs down; the caller holds a.raising. The kernel
+// waits for all its processors each time, some thousandths of a second. Where
+// a fence keeps the addresses silent from now on the engine does not wait.
+func (a *Addresses) takeDown(ifaces []string) error {
+	for _, iface := range ifaces {
+		delete(a.raised, iface)
+	}
+	if a.fence == nil {
+		var errs []error
+		for _, iface := range ifaces {
+			errs = append(errs, a.kernel.down(a.kernel.links, iface))
+		}
+		return errors.Join(errs...)
+	}
+	if len(ifaces) > 0 {
+		a.background.Go(func() { a.takeDownLater(ifaces) }) // Close waits for it
 	}
 	return nil
+}
+
+func (a *Addresses) takeDownLater(ifaces []string) {
+	for _, iface := range ifaces {
+		a.raising.Lock()
+		if !a.raised[iface] { // it may have been won again
+			if err := a.kernel.down(a.kernel.survey, iface); err != nil {
+				a.log.Error("virtual MAC not taken down", "err", err)
+			}
+		}
+		a.raising.Unlock()
+	}
 }

@@ -12,7 +12,9 @@ import (
 // Leave gives the addresses of ours that are on interfaces a life of so many
 // seconds: the kernel removes them then, unless a next life of this node has
 // put them there anew, which Left tells it to do. It returns how many there
-// are. Nothing is to be added any more.
+// are. Nothing is to be added any more. Virtual MACs that fell silent are up
+// again, and have their addresses, of which the kernel has removed those of
+// IPv6; the fence keeps them silent.
 func (a *Addresses) Leave(life time.Duration) (count int, err error) {
 	a.mu.Lock()
 	ours := a.ledger.with(placed)
@@ -23,17 +25,18 @@ func (a *Addresses) Leave(life time.Duration) (count int, err error) {
 	}
 	var errs []error
 	for _, p := range ours {
-		if !present[p] {
+		device := a.isDevice(p.Interface)
+		if !present[p] && !device {
 			continue
 		}
 		count++
-		link, err := a.kernel.link(a.kernel.links, p.Interface)
+		link, _, err := a.raise(p.Interface)
 		if err == nil && p.Prefix.Addr().Is4() && !p.Prefix.IsSingleIP() {
 			err = a.kernel.promoteSecondaries(link) // as Remove does
 		}
 		if err == nil {
 			lasting := a.kernel.lasting
-			if a.isDevice(p.Interface) {
+			if device {
 				lasting = a.kernel.lastingBehind
 			}
 			err = lasting(link, p.Prefix, life)
