@@ -28,6 +28,9 @@ func writeNotices(w io.Writer, s Status, now time.Time) {
 		}
 		fmt.Fprintln(w)
 	}
+	if lost := s.Election.Untold; lost > 0 {
+		fmt.Fprintf(w, "%d changes of state were told to nobody: there was no worker for too long\n", lost)
+	}
 	if n.Waiting > 0 {
 		fmt.Fprintf(w, "%d runs of notify scripts wait for an earlier one\n", n.Waiting)
 	}

@@ -46,6 +46,7 @@ func TestNoticesTable(t *testing.T) {
 		"b 2 3 4 5 3s ago, INSTANCE edge MASTER: exit status 1: no",
 		"NOTIFY FIFO LINES DROPPED",
 		"/run/f 7 8 broken",
+		"9 changes of state were told to nobody: there was no worker for too long",
 		"6 runs of notify scripts wait for an earlier one",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -76,9 +76,8 @@ func (t *translator) notifyFIFO(r *source.Report, f *v1alpha1.NotifyFIFO) notify
 	case !path.IsAbs(f.Path) || path.Clean(f.Path) != f.Path || f.Path == "/" || len(f.Path) > 4096 || strings.ContainsRune(f.Path, 0):
 		r.Refuse(field+".path", source.CodeInvalid, "%s is not an absolute path in its shortest form", source.Quote(f.Path))
 	}
-	refuse(r, field+".user", script.ValidAccount("user", f.User))
 	refuse(r, field+".group", script.ValidAccount("group", f.Group))
-	return notify.FIFO{Path: f.Path, User: f.User, Group: f.Group}
+	return notify.FIFO{Path: f.Path, Group: f.Group}
 }
 
 // strayGroups warns of sync groups without a router: nothing is told of them.

@@ -34,7 +34,7 @@ func configText(c notify.Config) []string {
 		out = append(out, fmt.Sprintf("group %s: %s", g.Name, hookText(g.Hooks)))
 	}
 	if c.FIFO != (notify.FIFO{}) {
-		out = append(out, fmt.Sprintf("FIFO %s %q %q", c.FIFO.Path, c.FIFO.User, c.FIFO.Group))
+		out = append(out, fmt.Sprintf("FIFO %s %q", c.FIFO.Path, c.FIFO.Group))
 	}
 	return out
 }
@@ -65,10 +65,10 @@ func TestNotify(t *testing.T) {
 			[]string{`error Unsupported a.yaml:5: Settings default spec.syncGroups[0].notify.masterRxLowerPri: a sync group hears no adverts, its routers do: set it there`}},
 		{"a group twice", "syncGroups: [{name: g}, {name: g}]", one(", syncGroup: g"), []string{`one/IPv4 is one in "g": `},
 			[]string{`error Duplicate a.yaml:5: Settings default spec.syncGroups[1].name: "g" is there already`}},
-		{"a FIFO", "notifyFIFO: {path: /run/f, user: u, group: '4'}", one(""), []string{`one/IPv4 is one in "": `, `FIFO /run/f "u" "4"`}, nil},
-		{"a bad FIFO", "notifyFIFO: {path: /run/../f, user: a b}", one(""), []string{`one/IPv4 is one in "": `},
-			[]string{`error Invalid a.yaml:5: Settings default spec.notifyFIFO.path: "/run/../f" is not an absolute path in its shortest form`,
-				`error Invalid a.yaml:5: Settings default spec.notifyFIFO.user: "a b" is not the name of a user, nor its number`}},
+		{"a FIFO", "notifyFIFO: {path: /run/f, group: '4'}", one(""), []string{`one/IPv4 is one in "": `, `FIFO /run/f "4"`}, nil},
+		{"a bad FIFO", "notifyFIFO: {path: /run/../f, group: a b}", one(""), []string{`one/IPv4 is one in "": `},
+			[]string{`error Invalid a.yaml:5: Settings default spec.notifyFIFO.group: "a b" is not the name of a group, nor its number`,
+				`error Invalid a.yaml:5: Settings default spec.notifyFIFO.path: "/run/../f" is not an absolute path in its shortest form`}},
 		{"a FIFO that is no path", "notifyFIFO: {path: f}", one(""), []string{`one/IPv4 is one in "": `},
 			[]string{`error Invalid a.yaml:5: Settings default spec.notifyFIFO.path: "f" is not an absolute path in its shortest form`}},
 	} {

@@ -29,9 +29,9 @@ func TestLabFIFO(t *testing.T) {
 		before func(path string) error
 	}{
 		{"root's", FIFO{}, 0o600, 0, 0, nil},
-		{"a user's", FIFO{User: "nobody"}, 0o600, 65534, 0, nil},
-		{"a group's", FIFO{Group: "4"}, 0o640, 0, 4, nil},
-		{"there already", FIFO{User: "nobody"}, 0o622, 0, 0, func(path string) error {
+		{"a group's", FIFO{Group: "adm"}, 0o640, 0, 4, nil},
+		{"a number's", FIFO{Group: "1234"}, 0o640, 0, 1234, nil},
+		{"there already", FIFO{Group: "adm"}, 0o622, 0, 0, func(path string) error {
 			return func() error { defer unix.Umask(unix.Umask(0)); return unix.Mkfifo(path, 0o622) }()
 		}},
 	} {

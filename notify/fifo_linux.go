@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/user"
 	"path"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -27,7 +28,7 @@ type fifo struct {
 
 // Bounds of who may read.
 const (
-	modeUser  = 0o600
+	modeRoot  = 0o600
 	modeGroup = 0o640
 )
 
@@ -102,51 +103,47 @@ func (f *fifo) look() error {
 
 // make makes the FIFO, readable for whom it is meant and nobody else.
 func (f *fifo) make() error {
-	uid, gid, mode := 0, 0, uint32(modeUser)
-	var err error
-	if f.User != "" {
-		if uid, err = number(f.User, userID); err != nil {
-			return err
-		}
+	if f.Group == "" {
+		return mkfifo(f.Path, modeRoot)
 	}
-	if f.Group != "" {
-		mode = modeGroup
-		if gid, err = number(f.Group, groupID); err != nil {
-			return err
-		}
-	}
-	if err := unix.Mkfifo(f.Path, modeUser); err != nil {
+	gid, err := groupID(f.Group)
+	if err != nil {
 		return err
 	}
-	return errors.Join(unix.Chmod(f.Path, mode), unix.Chown(f.Path, uid, gid))
-}
-
-// number is a user or group by name or number.
-func number(name string, find func(string) (string, error)) (int, error) {
-	id, err := find(name)
-	if err != nil {
-		if n, nerr := strconv.Atoi(name); nerr == nil {
-			return n, nil
-		}
-		return 0, err
+	made := make(chan error)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the group is that of the thread
+		_, err := unix.SetfsgidRetGid(gid)
+		made <- errors.Join(err, mkfifo(f.Path, modeGroup))
+	}()
+	if err := <-made; err != nil {
+		return err
 	}
-	return strconv.Atoi(id)
-}
-
-func userID(name string) (string, error) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return "", fmt.Errorf("%w on this node: add it, or name another", err)
+	var st unix.Stat_t
+	if err := unix.Lstat(f.Path, &st); err != nil || int(st.Gid) == gid {
+		return err
 	}
-	return u.Uid, nil
+	return errors.Join(fmt.Errorf("cannot be given to group %s: that needs root, or the capability SETGID", f.Group), unix.Unlink(f.Path))
 }
 
-func groupID(name string) (string, error) {
+// mkfifo makes a FIFO with this mode, whatever the umask.
+func mkfifo(path string, mode uint32) error {
+	if err := unix.Mkfifo(path, modeRoot); err != nil {
+		return err
+	}
+	return unix.Chmod(path, mode)
+}
+
+// groupID is the number of a group by its name or number.
+func groupID(name string) (int, error) {
 	g, err := user.LookupGroup(name)
-	if err != nil {
-		return "", fmt.Errorf("%w on this node: add it, or name another", err)
+	if err == nil {
+		return strconv.Atoi(g.Gid)
 	}
-	return g.Gid, nil
+	if n, nerr := strconv.Atoi(name); nerr == nil {
+		return n, nil
+	}
+	return 0, fmt.Errorf("%w on this node: add it, or name another", err)
 }
 
 // write writes a line, whole or not at all (PIPE_BUF, pipe(7)), and never waits.

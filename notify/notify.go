@@ -88,9 +88,8 @@ type Group struct {
 // FIFO is a named pipe that gets a line for each Notice.
 type FIFO struct {
 	Path string `json:"path"` // "" for none
-	// User and Group are who may read it, by name or number: the user owns it,
-	// root by default; a group may read it only if it is named.
-	User  string `json:"user,omitempty"`
+	// Group is the group that may read it, by name or number; "" is none. It
+	// belongs to root: without CAP_DAC_OVERRIDE an agent could not open another's.
 	Group string `json:"group,omitempty"`
 }
 

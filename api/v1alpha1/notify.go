@@ -70,8 +70,8 @@ type SyncGroup struct {
 //
 //	INSTANCE "edge" MASTER 100
 //
-// It is made if it is not there. Nobody but root may be able to change the
-// folder.
+// It is made if it is not there, and belongs to root. Nobody but root may be
+// able to change the folder.
 type NotifyFIFO struct {
 	// Path is absolute.
 	//
@@ -79,13 +79,8 @@ type NotifyFIFO struct {
 	// +kubebuilder:validation:MaxLength=4096
 	Path string `json:"path"`
 
-	// User is who owns and may read it, a name or number. Default: root.
-	//
-	// +optional
-	// +kubebuilder:validation:MaxLength=32
-	User string `json:"user,omitempty"`
-
-	// Group is the group that may read it, a name or number. Default: none.
+	// Group is the group that may read it, a name or number. Default: none, so
+	// that only root may.
 	//
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
