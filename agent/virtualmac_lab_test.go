@@ -34,7 +34,7 @@ func (h *host) bare() bool {
 // A node's whole life with virtual MACs and the address firewall: owner, killed,
 // swept as a backup, refused beside a foreign device, stopped.
 func TestLabVirtualMACAndFirewall(t *testing.T) {
-	lab.Require(t, "root", "nft", "ip")
+	lab.Require(t, "root", "nft", "ip", "ping", "arping")
 	net := lab.New(t)
 	a, b := newHost(t, net, "a", "10.9.0.1/24", 150), newHost(t, net, "b", "10.9.0.2/24", 100)
 	for h, priority := range map[*host]int{a: 150, b: 100} {
@@ -58,6 +58,20 @@ func TestLabVirtualMACAndFirewall(t *testing.T) {
 	a.kill(s.Election.PID, s.Worker.PID)
 	<-a.exited
 	b.await("took over", b.has)
+	// The dead node has device and addresses still, and does not turn the
+	// switch back, whoever asks.
+	client := net.Node("client", "10.9.0.9/24")
+	mac := vrrp.VirtualMAC(vrrp.IPv4, 51)
+	for range 5 {
+		client.Run(t, "arping", "-c1", "-w2", "-I", "eth0", "10.9.0.100")
+		client.Run(t, "ping", "-c1", "-W2", "10.9.0.100")
+		if at, err := net.Behind(mac); err != nil || at != "b" {
+			t.Errorf("the switch sees %s behind %q, %v", mac, at, err)
+		}
+	}
+	if !a.has() {
+		t.Error("the dead node has nothing left to turn the switch with: the test tests nothing")
+	}
 	a.write("router.yaml", guarded(50))
 	a.start()
 	a.await("is a backup, and lowers its devices", func() bool {
