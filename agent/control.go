@@ -11,11 +11,14 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"harmony/cluster/gossip"
 )
 
 // Request is one command over the control socket.
 type Request struct {
-	// Command is "status", "failover", "drain", "undrain" or "restart".
+	// Command is "status", "failover", "drain", "undrain", "restart",
+	// "keys rotate" or "keys list".
 	Command string `json:"command"`
 	Router  string `json:"router,omitempty"` // failover: the VirtualRouter's name
 	To      string `json:"to,omitempty"`     // failover: the node expected to take over
@@ -31,6 +34,8 @@ type Response struct {
 	// Left are the routers that a drain has left here, since nobody took over.
 	Left   []string `json:"left,omitempty"`
 	Status *Status  `json:"status,omitempty"`
+	// Gossip answers "keys list".
+	Gossip *gossip.Status `json:"gossip,omitempty"`
 }
 
 // RefusedError is a command that the agent did not carry out, with its reason.

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"harmony/cluster/gossip"
 	"harmony/nft"
 	"harmony/vrrp"
 	"harmony/vrrp/vip"
@@ -40,7 +41,9 @@ type elector struct {
 	vips    *vip.Addresses
 	fence   *nft.Fence // nil where the kernel cannot
 	engine  *vrrp.Engine
-	pulse   *pulse // what the worker watches us by
+	mesh    *gossip.Mesh // carries adverts of routers with gossip
+	gossips *gossipWish  // what mesh is configured to
+	pulse   *pulse       // what the worker watches us by
 	ops     chan func()
 	moved   chan struct{} // a router changed state; capacity 1
 
@@ -86,8 +89,13 @@ func Run(ctx context.Context, o Options) error {
 	}
 	defer e.pulse.close()
 	beRealTime(o.Log)
+	if e.mesh, err = gossip.New(gossip.Options{Node: o.Node, State: o.RunDir.gossip(), Log: o.Log}); err != nil {
+		return err
+	}
+	defer e.mesh.Close()
 	e.engine, err = vrrp.Start(vrrp.Options{
-		Log: o.Log, Actuator: e.vips, Observe: e.observe, ObserveRival: e.observeRival, Inherit: e.left, Pulse: e.pulse.beat,
+		Carrier: e.mesh,
+		Log:     o.Log, Actuator: e.vips, Observe: e.observe, ObserveRival: e.observeRival, Inherit: e.left, Pulse: e.pulse.beat,
 	})
 	if err != nil {
 		return fmt.Errorf("starting the election: %w", err)
@@ -233,7 +241,7 @@ func (e *elector) apply() {
 	for _, r := range routers {
 		places[r.Home()] = append(places[r.Home()], r.Addresses...)
 	}
-	err := errors.Join(e.vips.PrepareRoutes(routesOf(routers)), e.vips.Prepare(places), e.engine.Set(routers))
+	err := errors.Join(e.configureGossip(), e.vips.PrepareRoutes(routesOf(routers)), e.vips.Prepare(places), e.engine.Set(routers))
 	if err != nil {
 		e.o.Log.Error("election not fully configured", "err", err)
 	}
@@ -243,7 +251,7 @@ func (e *elector) apply() {
 func (e *elector) election() *ElectionReport {
 	return &ElectionReport{
 		PID: os.Getpid(), Started: e.started, Routers: e.engine.Status(), Strays: e.engine.Strays(), Overrides: maps.Clone(e.orders), Drained: e.orders.Drained(),
-		Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil, Untold: e.outbox.Lost(),
+		Gossip: e.mesh.Status(), Restarts: e.restarts, Silent: e.silent, Fenced: e.fence != nil, Untold: e.outbox.Lost(),
 	}
 }
 

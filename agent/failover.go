@@ -32,6 +32,8 @@ func (e *elector) answer(ctx context.Context, req Request) Response {
 			return Response{Refused: errStopping.Error()}
 		}
 		return Response{Done: "the agent hands over and ends; what nobody takes over stays for the next one"}
+	case "keys rotate", "keys list":
+		return e.keys(ctx, req.Command == "keys rotate")
 	case "drain", "undrain":
 		return answerOf(e.drain(ctx, req))
 	}

@@ -24,6 +24,7 @@ var metrics = struct {
 	checksums, strays                                                       *prometheus.Desc
 	split, stalls, hung, silenced, drained, override                        *prometheus.Desc
 	trackerUp, trackerValue                                                 *prometheus.Desc
+	gossipPeers, gossipDropped                                              *prometheus.Desc
 	notified, fifoLines, notifyWaiting, untold                              *prometheus.Desc
 	realServerUp, active, inactive, endpoints, inSync, nginxReloads         *prometheus.Desc
 }{
@@ -52,6 +53,8 @@ var metrics = struct {
 	override:      desc("failover_override", "1 for each standing failover order.", "router", "order"),
 	trackerUp:     desc("tracker_up", "1 while what the router tracks is up, or not known yet.", "router", "track"),
 	trackerValue:  desc("tracker_value", "The number in the tracked file.", "router", "track"),
+	gossipPeers:   desc("gossip_peers", "Other nodes that gossip knows of.", "interface", "state"),
+	gossipDropped: desc("gossip_dropped_total", "Datagrams of gossip that were refused.", "interface", "reason"),
 	notified:      desc("notify_scripts_total", "Runs of notify scripts, by how they ended.", "script", "result"),
 	fifoLines:     desc("notify_fifo_lines_total", "Lines for the notify FIFO.", "result"),
 	notifyWaiting: desc("notify_waiting", "Runs of notify scripts that wait for an earlier one."),
@@ -117,6 +120,7 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 			counter(metrics.dropped, float64(count), name, family, reason.String())
 		}
 	}
+	c.collectGossip(gauge, counter)
 	if w := s.Worker.Watchdog; w != nil {
 		counter(metrics.hung, float64(w.Stalls))
 		gauge(metrics.silenced, one(w.Silent))
@@ -129,6 +133,26 @@ func (c statusCollector) Collect(ch chan<- prometheus.Metric) {
 	c.collectBackends(gauge)
 	gauge(metrics.inSync, one(s.Worker.NGINX.Wanted != "" && s.Worker.NGINX.Wanted == s.Worker.NGINX.Served))
 	counter(metrics.nginxReloads, float64(s.Worker.NGINX.Reloads))
+}
+
+func (c statusCollector) collectGossip(gauge, counter func(*prometheus.Desc, float64, ...string)) {
+	if c.s.Election.Gossip == nil {
+		return
+	}
+	for iface, d := range c.s.Election.Gossip.Drops {
+		states := map[string]float64{"alive": 0, "silent": 0, "left": 0}
+		for _, p := range c.s.Election.Gossip.Peers {
+			if p.Interface == iface {
+				states[p.State]++
+			}
+		}
+		for state, n := range states {
+			gauge(metrics.gossipPeers, n, iface, state)
+		}
+		for reason, n := range d.Reasons() {
+			counter(metrics.gossipDropped, float64(n), iface, reason)
+		}
+	}
 }
 
 func (c statusCollector) collectBackends(gauge func(*prometheus.Desc, float64, ...string)) {

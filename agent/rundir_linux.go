@@ -30,6 +30,7 @@ func (d RunDir) Control() string { return d.path("control.sock") }
 func (d RunDir) addresses() string { return d.path("addresses.json") }
 func (d RunDir) ipvs() string      { return d.path("ipvs.json") }
 func (d RunDir) overrides() string { return d.path("overrides.json") }
+func (d RunDir) gossip() string    { return d.path("gossip.json") }
 func (d RunDir) path(name string) string {
 	return filepath.Join(string(d), name)
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"harmony/check"
+	"harmony/cluster/gossip"
 	"harmony/ipvs"
 	"harmony/nft"
 	"harmony/nginxconf"
@@ -31,6 +32,8 @@ type ElectionReport struct {
 	// Overrides are the standing orders by router; "*" is that of a drain.
 	Overrides Overrides `json:"overrides,omitempty"`
 	Drained   bool      `json:"drained"`
+	// Gossip is whom routers with gossip hear; nil where there is none.
+	Gossip *gossip.Status `json:"gossip,omitempty"`
 	// Restarts counts the workers that ended without being told to.
 	Restarts int `json:"restarts"`
 	// Silent is set while the worker's lease has run out.

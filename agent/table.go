@@ -15,7 +15,10 @@ import (
 )
 
 // WriteJSON renders a Status for programs.
-func WriteJSON(w io.Writer, s Status) error {
+func WriteJSON(w io.Writer, s Status) error { return WriteAnyJSON(w, s) }
+
+// WriteAnyJSON renders a part of it, or any answer, in the same way.
+func WriteAnyJSON(w io.Writer, s any) error {
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	return enc.Encode(s)
@@ -27,6 +30,7 @@ func WriteTable(w io.Writer, s Status, wide bool, now time.Time) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "%s  harmony %s  %s\n", s.Node, s.Version, summary(s, now))
 	writeRouters(tw, s, wide, now)
+	writeGossip(tw, s.Election.Gossip, now)
 	writeTrackers(tw, s, now)
 	writeNotices(tw, s, now)
 	writeFirewall(tw, s.Worker.Firewall)

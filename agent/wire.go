@@ -31,6 +31,8 @@ type desired struct {
 	Routers []vrrp.Router `json:"routers"`
 	// Secrets are those that the JSON of Routers leaves out.
 	Secrets vrrp.Secrets `json:"secrets,omitempty"`
+	// Gossip is how routers with it find the other nodes.
+	Gossip *gossipWish `json:"gossip,omitempty"`
 	// Nodes lists, for each virtual router's name, the priorities by node, so
 	// that a failover can say who is next.
 	Nodes map[string]map[string]uint8 `json:"nodes,omitempty"`

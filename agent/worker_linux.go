@@ -277,7 +277,9 @@ func (w *worker) join() {
 	for _, r := range w.state.Routers {
 		nodes[r.Name] = r.Priorities
 	}
-	w.say(toElector{Desired: newDesired(w.plan.Routers, nodes)})
+	wish := newDesired(w.plan.Routers, nodes)
+	wish.Gossip = newGossipWish(w.plan.Gossip)
+	w.say(toElector{Desired: wish})
 }
 
 // fault notes what an actuator could not do, or with nil that it is well. Only

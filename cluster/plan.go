@@ -42,13 +42,14 @@ type NodePlan struct {
 	Scripts    []script.Script  `json:"scripts"` // that checks may name
 	NGINX      nginxconf.Config `json:"nginx"`
 	Notify     notify.Config    `json:"notify"`
+	Gossip     *Gossip          `json:"gossip,omitempty"`
 }
 
 // Plan returns what a node shall be. A real server whose check is down is not in
 // it, even if none is left, as with keepalived; the Problems are those that only
 // a node can see.
 func Plan(s State, f Facts) (NodePlan, []source.Problem) {
-	p := NodePlan{NGINX: s.NGINX, Scripts: s.Scripts, Notify: notifications(s)}
+	p := NodePlan{Gossip: s.Gossip, NGINX: s.NGINX, Scripts: s.Scripts, Notify: notifications(s)}
 	checks := make(map[check.Spec]bool)
 	for _, r := range s.Routers {
 		own := r.Router

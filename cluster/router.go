@@ -19,7 +19,7 @@ import (
 func (t *translator) router(vr *v1alpha1.VirtualRouter) {
 	r := &source.Report{Object: source.RefOf(v1alpha1.KindVirtualRouter, vr)}
 	spec := vr.Spec.WithDefaults()
-	routers, claims := routersOf(r, vr.Name, spec)
+	routers, claims := t.routersOf(r, vr.Name, spec)
 	auth, hooks := t.authentication(r, spec), t.hooks(r, "spec.notify", spec.Notify)
 	trackers, links := t.trackers(r, spec)
 	for i := range routers {
@@ -32,8 +32,7 @@ func (t *translator) router(vr *v1alpha1.VirtualRouter) {
 	t.problems = append(t.problems, r.Problems...)
 }
 
-func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) ([]Router, []claim) {
-	r.Range("spec.vrid", spec.VRID, 1, 255)
+func (t *translator) routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) ([]Router, []claim) {
 	r.Range("spec.priority", *spec.Priority, 1, 255)
 	interfaceName(r, "spec.interface", spec.Interface)
 	common := Router{
@@ -46,6 +45,7 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 		Priority:   uint8(*spec.Priority),
 		Priorities: priorities(r, spec.Priorities),
 	}
+	t.gossiping(r, spec, &common.Router)
 	common.Preempt, common.PreemptDelay = preempt(r, spec.Preempt)
 	patience(r, &common.Router, spec)
 	common.Announcing = announcing(r, spec.Announce)
@@ -67,9 +67,9 @@ func routersOf(r *source.Report, name string, spec v1alpha1.VirtualRouterSpec) (
 		claims = append(claims, virtualMAC(&own, spec)...)
 		routers = append(routers, own)
 		claims = append(claims, claim{
-			what:  vridClaim{own.VRID, own.Interface, family},
+			what:  vridClaim{own.VRID, own.Gossip, own.Interface, family},
 			field: "spec.vrid",
-			name:  fmt.Sprintf("VRID %d of %s on %s", own.VRID, family, own.Interface),
+			name:  fmt.Sprintf("VRID %d of %s on %s", spec.VRID, family, own.Interface),
 		})
 	}
 	return routers, claims
@@ -170,14 +170,14 @@ func boolToInt(b bool) int {
 func peers(r *source.Report, t v1alpha1.Transport, addresses map[vrrp.Family][]netip.Prefix) map[vrrp.Family][]netip.Addr {
 	byFamily := make(map[vrrp.Family][]netip.Addr)
 	switch t.Mode {
-	case v1alpha1.TransportMulticast:
+	case v1alpha1.TransportMulticast, v1alpha1.TransportGossip:
 		if len(t.Peers) > 0 {
 			r.Refuse("spec.transport.peers", source.CodeInvalid, "belongs to mode Unicast: set spec.transport.mode, or remove it")
 		}
 		return byFamily
 	case v1alpha1.TransportUnicast:
 	default:
-		r.Refuse("spec.transport.mode", source.CodeInvalid, "must be Multicast or Unicast, not %s", source.Quote(string(t.Mode)))
+		r.Refuse("spec.transport.mode", source.CodeInvalid, "must be Multicast, Unicast or Gossip, not %s", source.Quote(string(t.Mode)))
 		return byFamily
 	}
 	for i, text := range t.Peers {

@@ -95,8 +95,8 @@ func (s *settlement) revert(problems []source.Problem) (changed bool) {
 	return changed || len(refused) > 0
 }
 
-// keepSecrets keeps the last version of the Secrets of refused routers as well:
-// without them their own last versions would be refused too, and lose their
+// keepSecrets keeps the last version of the Secrets of refused routers and
+// Settings as well: without them their own last versions would be refused too, and lose their
 // addresses. It reports whether that is new for any of them.
 func (s *settlement) keepSecrets(refused map[source.Ref]bool) (changed bool) {
 	for i := range s.last.VirtualRouters {
@@ -105,6 +105,18 @@ func (s *settlement) keepSecrets(refused map[source.Ref]bool) (changed bool) {
 			continue
 		}
 		for _, ref := range secretsOf(vr) {
+			if s.known[ref] && !s.kept[ref] {
+				s.kept[ref], changed = true, true
+			}
+		}
+	}
+	for i := range s.last.Settings {
+		obj := &s.last.Settings[i]
+		if !refused[source.RefOf(v1alpha1.KindSettings, obj)] || obj.Spec.Gossip == nil {
+			continue
+		}
+		for _, k := range obj.Spec.WithDefaults().Gossip.Keys {
+			ref := source.Ref{Kind: source.KindSecret, Namespace: k.Namespace, Name: k.Name}
 			if s.known[ref] && !s.kept[ref] {
 				s.kept[ref], changed = true, true
 			}

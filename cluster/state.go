@@ -15,6 +15,7 @@ import (
 // State is the wanted state of the whole edge, the same on every node. Its
 // slices are sorted.
 type State struct {
+	Gossip   *Gossip // nil: no router has transport mode Gossip
 	Routers  []Router
 	Services []Service
 	Scripts  []script.Script // that objects may name; in the order of their names

@@ -70,6 +70,7 @@ type translator struct {
 type (
 	vridClaim struct {
 		vrid          uint8
+		gossip        uint32
 		interfaceName string
 		family        vrrp.Family
 	}
@@ -143,11 +144,13 @@ func (t *translator) settings() {
 		}
 		before := t.state.Scripts
 		t.state.Scripts = t.scripts(&r, spec.Scripts)
+		found := t.gossip(&r, spec.Gossip)
 		groups, fifo := t.syncGroups(&r, spec.SyncGroups), t.notifyFIFO(&r, spec.NotifyFIFO)
 		if r.Refused() {
 			t.state.Scripts = before
 		} else {
 			used, t.state.SyncGroups, t.state.NotifyFIFO = spec, groups, fifo
+			t.state.Gossip = found
 		}
 		t.problems = append(t.problems, r.Problems...)
 	}

@@ -25,6 +25,9 @@ func NewSecret(b []byte) Secret {
 // Len is the number of bytes.
 func (s Secret) Len() int { return len(s.bytes()) }
 
+// Reveal returns the secret itself, for who hands it on or makes use of it.
+func (s Secret) Reveal() []byte { return s.bytes() }
+
 func (s Secret) bytes() []byte {
 	if s.value == nil {
 		return nil

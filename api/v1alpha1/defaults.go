@@ -72,6 +72,7 @@ func (s SettingsSpec) WithDefaults() SettingsSpec {
 	s = *s.DeepCopy()
 	setDefault(&s.HTTPPort, ptr.To[int32](80))
 	setDefault(&s.HTTPSPort, ptr.To[int32](443))
+	s.Gossip.setDefaults()
 	for i := range s.Scripts {
 		setDefault(&s.Scripts[i].Timeout, &metav1.Duration{Duration: 10 * time.Second})
 	}

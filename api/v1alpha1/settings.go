@@ -44,6 +44,12 @@ type SettingsSpec struct {
 	// +listMapKey=name
 	Scripts []Script `json:"scripts,omitempty"`
 
+	// Gossip is how nodes find each other for routers with transport mode
+	// Gossip, which need it.
+	//
+	// +optional
+	Gossip *Gossip `json:"gossip,omitempty"`
+
 	// SyncGroups say more of sync groups. A group that is not listed is one all
 	// the same.
 	//

@@ -21,11 +21,12 @@ type VirtualRouter struct {
 // VirtualRouterSpec is what a VirtualRouter shall be.
 type VirtualRouterSpec struct {
 	// VRID identifies the virtual router among all VRRP speakers on the
-	// link. Two routers may share it only on different interfaces or in
-	// different families.
+	// link, 1 to 255, or among all with transport mode Gossip, 1 to 65535. Two
+	// routers may share it only on different interfaces, in different families,
+	// or if one of them has mode Gossip and the other has not.
 	//
 	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=255
+	// +kubebuilder:validation:Maximum=65535
 	VRID int32 `json:"vrid"`
 
 	// Interface is the network interface that carries adverts and addresses,
@@ -250,13 +251,14 @@ type Preempt struct {
 
 // TransportMode says how adverts travel.
 //
-// +kubebuilder:validation:Enum=Multicast;Unicast
+// +kubebuilder:validation:Enum=Multicast;Unicast;Gossip
 type TransportMode string
 
 // The transport modes.
 const (
 	TransportMulticast TransportMode = "Multicast" // 224.0.0.18 and ff02::12
 	TransportUnicast   TransportMode = "Unicast"   // to Transport.Peers
+	TransportGossip    TransportMode = "Gossip"    // to the nodes that Settings.spec.gossip finds
 )
 
 // Transport says how adverts travel.
@@ -264,8 +266,10 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.minTTL) || (has(self.mode) && self.mode == 'Unicast')",message="minTTL belongs to mode Unicast"
 // +kubebuilder:validation:XValidation:rule="has(self.peers) == (has(self.mode) && self.mode == 'Unicast')",message="peers belong to mode Unicast, and mode Unicast needs them"
 type Transport struct {
-	// Mode is Multicast (224.0.0.18 and ff02::12) or Unicast (to Peers).
-	// Default: Multicast.
+	// Mode is Multicast (224.0.0.18 and ff02::12), Unicast (to Peers) or
+	// Gossip: encrypted, over the router's interface, to the nodes that
+	// Settings.spec.gossip finds. Gossip has no version 2, authentication
+	// or virtual MAC. Default: Multicast.
 	//
 	// +optional
 	Mode TransportMode `json:"mode,omitempty"`

@@ -45,7 +45,10 @@ func testKey(n byte) Key { return Key{&[KeySize]byte{n, 1, 2, 3}} }
 
 // newLab3 starts three nodes that share a router with an id wider than 8 bits.
 // Node a has the highest priority, c the lowest. All join by a and b.
-func newLab3(t *testing.T) *lab3 {
+func newLab3(t *testing.T) *lab3 { return newLab3With(t, func(int, *member) {}) }
+
+// newLab3With is newLab3 with nodes that change is made to first.
+func newLab3With(t *testing.T, change func(int, *member)) *lab3 {
 	lab.Require(t, "root")
 	l := &lab3{T: t, net: lab.New(t)}
 	for i := range l.nodes {
@@ -55,6 +58,7 @@ func newLab3(t *testing.T) *lab3 {
 			config: Config{Port: DefaultPort, Join: []string{"10.0.0.1", "10.0.0.2"}, Keys: []Key{testKey(1)}},
 			base:   uint8(200 - 50*i),
 		}
+		change(i, m)
 		l.nodes[i] = m
 		l.start(m)
 	}
@@ -66,6 +70,11 @@ func router(base uint8) vrrp.Router {
 		Key: vrrp.Key{Name: "web", Family: vrrp.IPv4}, VRID: 0x39, Gossip: 0x3039, Interface: "eth0",
 		Addresses: []netip.Prefix{netip.MustParsePrefix(vip)}, Priority: vrrp.Priority{Base: base}, AdvertInterval: 100 * time.Millisecond,
 	}
+}
+
+// loadAddress is an address of its own for each of many routers.
+func loadAddress(i int) []netip.Prefix {
+	return []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(150 + i)}), 24)}
 }
 
 type testWriter struct{ t *testing.T }
@@ -119,7 +128,9 @@ func (l *lab3) stop(m *member, now bool) {
 
 func (m *member) status() vrrp.RouterStatus {
 	for _, s := range m.engine.Status() {
-		return s
+		if s.Router.Name == "web" {
+			return s
+		}
 	}
 	return vrrp.RouterStatus{}
 }

@@ -271,5 +271,6 @@ func (e events) note(n *memberlist.Node, alive bool) {
 	e.w.mesh.mu.Lock()
 	defer e.w.mesh.mu.Unlock()
 	e.w.book.member(n.Name, netip.AddrPortFrom(addr.Unmap(), n.Port), alive)
+	e.w.joined = e.w.joined || alive // whoever joins us tells of all the others
 	e.w.mesh.kick()
 }

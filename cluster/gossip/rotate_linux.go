@@ -55,6 +55,12 @@ func (m *Mesh) Rotate(ctx context.Context) (string, error) {
 // leadOn moves the rotation on, and reports whether the ring has changed. m.mu
 // is held.
 func (m *Mesh) leadOn(now time.Time) bool {
+	for _, w := range m.ways {
+		if w.joining && w.own.IsValid() { // who is there is not known yet
+			m.rotation.limit = now.Add(rotationLimit)
+			return false
+		}
+	}
 	there := m.there(now)
 	send, changed := m.rotation.step(m.ring, there, now)
 	if changed {

@@ -176,29 +176,57 @@ func (s *sockets) dial(from netip.Addr, to string, timeout time.Duration) (net.C
 	if from.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
 	}
+	ns, err := s.namespace()
+	if err != nil {
+		return nil, err
+	}
+	defer ns.Close()
 	here, err := netns.Get()
 	if err != nil {
 		return nil, fmt.Errorf("find network namespace: %w", err)
 	}
-	same := here.Equal(s.ns)
+	same := here.Equal(ns)
 	_ = here.Close()
 	if same {
 		return d.Dial("tcp", to)
 	}
-	type result struct {
-		c   net.Conn
-		err error
+	c, err := net.Conn(nil), errors.New("cannot enter the network namespace")
+	done := make(chan struct{})
+	go within(ns, done, func() { c, err = d.Dial("tcp", to) }) // ends with the dial
+	<-done
+	return c, err
+}
+
+// namespace is a handle of its own, since memberlist still connects when it is
+// shut down already.
+func (s *sockets) namespace() (netns.NsHandle, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.udp < 0 {
+		return 0, net.ErrClosed
 	}
-	out := make(chan result, 1)
-	go func() { // ends with the dial; its thread ends with it
-		runtime.LockOSThread()
-		if err := netns.Set(s.ns); err != nil {
-			out <- result{err: err}
-			return
-		}
-		c, err := d.Dial("tcp", to)
-		out <- result{c, err}
-	}()
-	r := <-out
-	return r.c, r.err
+	fd, err := unix.FcntlInt(uintptr(s.ns), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("find network namespace: %w", os.NewSyscallError("fcntl", err))
+	}
+	return netns.NsHandle(fd), nil
+}
+
+// within runs f on a thread in the namespace, which then ends, and closes done.
+func within(ns netns.NsHandle, done chan<- struct{}, f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() == unix.Getpid() {
+		// The process' first thread cannot be thrown away, and /proc shows its
+		// namespace as that of the process: use another one.
+		other := make(chan struct{})
+		go within(ns, other, f)
+		<-other
+		runtime.UnlockOSThread()
+		close(done)
+		return
+	}
+	defer close(done)
+	if netns.Set(ns) == nil {
+		f()
+	}
 }

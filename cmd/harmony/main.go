@@ -87,7 +87,7 @@ Exit codes: 0 well, 1 the input is at fault, 2 usage, 3 the environment is.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(agentCommand(), workerCommand(), nginxCommand(), checkCommand(), renderCommand(),
-		statusCommand(), failoverCommand(), drainCommand(), undrainCommand(), restartCommand(), versionCommand())
+		statusCommand(), failoverCommand(), drainCommand(), undrainCommand(), keysCommand(), restartCommand(), versionCommand())
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	for _, c := range root.Commands() {
 		c.Args = usageArgs(c.Args)
