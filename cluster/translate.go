@@ -146,11 +146,11 @@ func (t *translator) settings() {
 		t.state.Scripts = t.scripts(&r, spec.Scripts)
 		found := t.gossip(&r, spec.Gossip)
 		groups, fifo := t.syncGroups(&r, spec.SyncGroups), t.notifyFIFO(&r, spec.NotifyFIFO)
-		if r.Refused() {
-			t.state.Scripts = before
-		} else {
+		if !r.Refused() {
 			used, t.state.SyncGroups, t.state.NotifyFIFO = spec, groups, fifo
 			t.state.Gossip = found
+		} else {
+			t.state.Scripts = before
 		}
 		t.problems = append(t.problems, r.Problems...)
 	}
