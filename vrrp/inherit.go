@@ -14,11 +14,9 @@ type inheritance struct {
 	addr  netip.Prefix
 }
 
-// leave lets the addresses of a router that stops stay where they are, silent.
-func (n *Node) leave(r *router) {
-	clear(r.present)
-	n.answerStale = true
-}
+// leave lets the addresses of a router stay where they are when it stops, which
+// silences them.
+func (r *router) leave() { clear(r.present) }
 
 // inherit notes what a previous life has left.
 func (n *Node) inherit(ev Inherit) {

@@ -289,7 +289,7 @@ func (n *Node) nobodyTookOver(r *router) {
 	text := fmt.Sprintf("nobody took over within %v", r.leaveLimit())
 	if r.retired != NoCause {
 		if n.keep {
-			n.leave(r)
+			r.leave()
 			text += "; the addresses stay for the next life"
 		}
 		n.stop(r, text)
