@@ -14,12 +14,17 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestCafe: the example is without any problem.
+// TestCafe: the examples are without any problem.
 func TestCafe(t *testing.T) {
-	s, problems := folder.Load("../docs/examples/cafe")
-	_, more := Translate(s)
-	for _, p := range append(problems, more...) {
-		t.Error(p)
+	for _, example := range []string{"cafe", "gateway"} {
+		s, problems := folder.Load("../docs/examples/" + example)
+		state, more := Translate(s)
+		for _, p := range append(problems, more...) {
+			t.Error(p)
+		}
+		if len(state.Routers) == 0 {
+			t.Errorf("%s has no virtual router", example)
+		}
 	}
 }
 

@@ -143,7 +143,7 @@ func (a *Addresses) Prepare(wanted map[string][]netip.Prefix) error {
 	if !same {
 		ifaces := interfaces(known)
 		for iface := range wanted {
-			ifaces[iface] = true
+			ifaces[iface], ifaces[a.parentOf(iface)] = true, true
 		}
 		present, err := a.kernel.present(ifaces)
 		if err != nil {
@@ -155,6 +155,7 @@ func (a *Addresses) Prepare(wanted map[string][]netip.Prefix) error {
 		for _, p := range adopted {
 			a.log.Info("address existed before, it will never be removed", "iface", p.Interface, "vip", p.Prefix)
 		}
+		a.warnOfDoubles(want, present)
 	}
 	return errors.Join(a.publish(), a.listen(wanted))
 }

@@ -190,6 +190,33 @@ func (a *Addresses) raise(iface string) (link netlink.Link, behind bool, err err
 	return link, true, h.LinkSetUp(link)
 }
 
+// parentOf is the interface of a virtual MAC that is wanted, or else iface
+// itself.
+func (a *Addresses) parentOf(iface string) string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if d, ok := a.devices.wanted[iface]; ok {
+		return d.Parent
+	}
+	return iface
+}
+
+// warnOfDoubles tells of addresses for virtual MACs that the interface has
+// too, as that of an address owner may. It answers with its own MAC.
+func (a *Addresses) warnOfDoubles(want, present map[place]bool) {
+	for p := range want {
+		parent := a.parentOf(p.Interface)
+		if parent == p.Interface {
+			continue
+		}
+		for other := range present {
+			if other.Interface == parent && other.Prefix.Addr() == p.Prefix.Addr() {
+				a.log.Warn("the interface has the virtual address too, and answers for it with its own MAC: remove it there", "iface", parent, "vip", p.Prefix)
+			}
+		}
+	}
+}
+
 // noteRaised notes which virtual MACs a previous life has left up.
 func (a *Addresses) noteRaised() error {
 	a.mu.Lock()

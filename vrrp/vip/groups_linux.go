@@ -110,12 +110,7 @@ func (a *Addresses) listen(wanted map[string][]netip.Prefix) error {
 		if !slices.ContainsFunc(addrs, func(p netip.Prefix) bool { return p.Addr().Is6() }) {
 			continue
 		}
-		a.mu.Lock()
-		if d, behind := a.devices.wanted[iface]; behind {
-			iface = d.Parent
-		}
-		a.mu.Unlock()
-		link, err := a.kernel.link(a.kernel.survey, iface)
+		link, err := a.kernel.link(a.kernel.survey, a.parentOf(iface))
 		if isGone(err) {
 			continue
 		}
