@@ -77,7 +77,7 @@ func (s *script) setPath(p *path, args []string) {
 	case "dup": // percent
 		p.dup = uint8(s.number(args[1]))
 	case "slow": // by up to so much
-		p.jitter = s.duration(args[1])
+		p.jitter, s.wire.slowed = s.duration(args[1]), true
 	default:
 		s.fatal("unknown property %q of a path", args[0])
 	}
@@ -159,7 +159,7 @@ func (w *world) restart(m *member) {
 	if !m.dead {
 		w.crash(m)
 	}
-	m.dead, m.stalled, m.paused = false, false, false
+	m.dead, m.stalled, m.paused, m.resumed = false, false, false, w.at
 	clear(m.present)
 	clear(m.taken)
 	w.step(m, m.link)
@@ -186,7 +186,7 @@ func (w *world) inherit(m *member) {
 		}
 	}
 	w.crash(m)
-	m.dead = false
+	m.dead, m.resumed = false, w.at
 	w.step(m, m.link)
 	for _, l := range m.aside {
 		w.step(m, l)
@@ -197,6 +197,7 @@ func (w *world) inherit(m *member) {
 	for p := range m.present { // what nobody wants any more is swept
 		if !slices.ContainsFunc(m.node.routers, func(r *router) bool { return r.present[p] }) {
 			delete(m.present, p)
+			m.taken[p.Addr()] = true
 		}
 	}
 }

@@ -118,7 +118,7 @@ func (n *Node) backupHears(r *router, from Peer, interval time.Duration) {
 		r.masterInterval = interval
 		n.pull(r)
 		n.hold(r)
-		n.disclaim(r, from)
+		n.disclaim(r)
 	default: // lower, and we preempt: the timer runs on
 	}
 	r.peer = from
@@ -218,6 +218,9 @@ func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
 	if from.Priority == 0 || !r.answering {
 		return
 	}
+	if n.yields(r, from) {
+		return
+	}
 	r.peer = from
 	if n.now.Sub(r.since) > r.AdvertInterval {
 		n.release(r)
@@ -237,8 +240,23 @@ func (n *Node) leavingHears(r *router, from Peer, interval time.Duration) {
 	r.leaveBy = time.Time{}
 }
 
+// yields says whether an advert may be the last word of one that yields to an
+// advert that we sent just before we gave up: from a worse one, within a round
+// trip, and before its skew time, from when on it can be a take-over. An owner
+// will say it again.
+func (n *Node) yields(r *router, from Peer) bool {
+	worse := from.Priority < r.spoke || from.Priority == r.spoke && from.Addr.Less(r.src)
+	return worse && n.now.Sub(r.spokeAt) < promptSpacing && n.now.Sub(r.since) < r.skewOf(from.Priority)
+}
+
 // advertise sends our advert.
-func (n *Node) advertise(r *router) { n.send(r, r.adverts) }
+func (n *Node) advertise(r *router) {
+	if own := r.prio.Effective(); own > r.spoke || n.now.Sub(r.spokeAt) >= promptSpacing {
+		r.spoke = own
+	}
+	r.spokeAt = n.now
+	n.send(r, r.adverts)
+}
 
 // release sends our advert with priority 0.
 func (n *Node) release(r *router) { n.send(r, r.releases) }

@@ -11,7 +11,9 @@ import (
 //
 //   - Two nodes that hear each other do not both answer for an address for
 //     longer than the better one's advert and its way take. A node that is
-//     stalled cannot help it, and is left out for as long.
+//     stalled cannot help it, and is left out for as long, unless a watchdog
+//     looks after it.
+//   - A leaving owner falls silent only when another answers.
 //   - A backup that does not preempt stays one while it hears a live owner; one
 //     that preempts after a delay waits that long.
 //   - Each change of state has one of the causes that it can have, and that
@@ -81,6 +83,15 @@ func (w *world) contest(a, b *member, v *virtual) (time.Duration, bool) {
 		return 0, false
 	}
 	limit := max(ra.AdvertInterval, rb.AdvertInterval) + max(w.way(a, b), w.way(b, a))
+	if a.stalled || b.stalled { // until the watchdog acts
+		limit += max(ra.AdvertInterval, rb.AdvertInterval)
+		if ra.state == Leaving || rb.state == Leaving {
+			limit += max(ra.leaveLimit(), rb.leaveLimit())
+		}
+	}
+	if ra.state == Leaving || rb.state == Leaving { // which may take a first word for a last one, see yields
+		limit += max(ra.AdvertInterval, rb.AdvertInterval)
+	}
 	if ra.state == Leaving && rb.state == Leaving { // after a split, each waits for a third
 		limit += max(ra.leaveLimit(), rb.leaveLimit())
 	}
@@ -99,8 +110,12 @@ func (w *world) way(a, b *member) time.Duration {
 func (w *world) reaches(a, b *member) bool {
 	p := &w.wire.paths[a.id][b.id]
 	return !p.blocked && p.loss == 0 && w.wire.side[a.id] == w.wire.side[b.id] && !w.dropped.IsValid() &&
-		a.runs() && b.runs() && !a.cut && !b.cut && !a.mute && !b.deaf
+		a.contests() && b.contests() && !a.cut && !b.cut && !a.mute && !b.deaf
 }
+
+// contests says whether a node is to be held to what it answers for: it runs,
+// or its watchdog does.
+func (m *member) contests() bool { return m.runs() || m.stalled && m.watched && !m.dead && !m.paused }
 
 // answering is the router that answers for an address.
 func (m *member) answering(a netip.Addr) *router {
@@ -221,10 +236,38 @@ func (w *world) judge(m *member, t Transition, ev Event) {
 	if t.Cause == ConfigChanged { // it announced as another router, which nobody heeds
 		w.misled(m)
 	}
+	if e, ok := ev.(Received); ok && t.From == Leaving {
+		w.judgeSilence(m, t, e)
+	}
 	for i := range m.hearing {
 		if h := &m.hearing[i]; h.key == t.Key {
 			w.judgePatience(m, t, h)
 			h.lower, h.alive = false, h.alive && t.From != Fault && t.From != Stopped
+		}
+	}
+}
+
+// judgeSilence checks that the owner for which one falls silent is there.
+func (w *world) judgeSilence(m *member, t Transition, e Received) {
+	i := slices.IndexFunc(w.nodes, func(o *member) bool { return o.owns(e.Src) })
+	at, ok := m.node.find(t.Key)
+	if i < 0 || !ok {
+		return
+	}
+	o := w.nodes[i]
+	if !o.runs() || o.cut || o.halted || m.resumed == w.at || o.resumed > 0 && w.at-o.resumed <= 2*w.wire.slowest() {
+		return // it has gone since, or may have, or speaks of long ago
+	}
+	if w.wire.slowed || m.node.routers[at].skewOf(heardIn(e).Priority) <= 2*w.wire.slowest() {
+		return // its last word comes as late as its first could
+	}
+	mine := m.node.routers[at].wireKey()
+	if at, ok = o.node.find(t.Key); !ok || o.node.routers[at].wireKey() != mine {
+		return // another router has this VRID there
+	}
+	for _, p := range o.node.routers[at].Addresses {
+		if v := w.address(p.Addr()); v.mask&^(1<<m.id) == 0 && m.present[p] {
+			w.fail("dark", "%s: %v falls silent for %s, which does not answer for %v", m.name, t.Key, o.name, p)
 		}
 	}
 }

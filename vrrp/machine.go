@@ -35,6 +35,8 @@ type router struct {
 
 	// Master and Leaving
 	advertAt    time.Time // next regular advert
+	spoke       uint8     // the highest priority in our last adverts, the last sent
+	spokeAt     time.Time // at this time
 	promptAt    time.Time // from when on we may answer an advert with an advert
 	rivalAt     time.Time // from when on a rival makes us announce again at once
 	repairAt    time.Time // when a rival that came earlier does
@@ -78,11 +80,14 @@ func (r *router) wireKey() wireKey { return wireKeyOf(r.Router) }
 
 // skew is Skew_Time (RFC 9568 §6.1): the higher our priority, the shorter.
 // VRRPv2 measures it in seconds, whatever the interval (RFC 3768 §6.1).
-func (r *router) skew() time.Duration {
+func (r *router) skew() time.Duration { return r.skewOf(r.prio.Effective()) }
+
+// skewOf is the skew time of a node with that priority.
+func (r *router) skewOf(priority uint8) time.Duration {
 	if r.Version == VRRPv2 {
-		return (256 - time.Duration(r.prio.Effective())) * time.Second / 256
+		return (256 - time.Duration(priority)) * time.Second / 256
 	}
-	return (256 - time.Duration(r.prio.Effective())) * r.masterInterval / 256
+	return (256 - time.Duration(priority)) * r.masterInterval / 256
 }
 
 // downInterval is Master_Down_Interval (RFC 9568 §6.1, Active_Down_Interval).

@@ -5,11 +5,14 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -123,5 +126,32 @@ func TestSetWall(t *testing.T) {
 	}
 	if d := after.Round(0).Sub(before.Round(0)); d != -time.Hour {
 		t.Errorf("the wall clock has changed by %v, want -1h", d)
+	}
+}
+
+// TestWallClock shows that nothing changes when the wall clock jumps, unless
+// adverts carry the time.
+func TestWallClock(t *testing.T) {
+	trace := func(schedule []string, jumps ...string) string {
+		s := newScript(nil)
+		for i, line := range schedule {
+			s.command(strings.Fields(line))
+			if len(jumps) > 0 {
+				s.command([]string{"jump", jumps[i%len(jumps)]})
+			}
+		}
+		return s.out.String()
+	}
+	compared := 0
+	for seed := uint64(1); compared < 100; seed++ {
+		schedule := generate(seed)
+		if strings.Contains(strings.Join(schedule, "\n"), "auth=") {
+			continue
+		}
+		compared++
+		schedule = slices.DeleteFunc(schedule, func(line string) bool { return strings.HasPrefix(line, "jump") })
+		if diff := cmp.Diff(trace(schedule), trace(schedule, "1h", "-3h", "24h", "-1s")); diff != "" {
+			t.Fatalf("schedule %d: trace without jumps (-) and with them (+):\n%s", seed, diff)
+		}
 	}
 }

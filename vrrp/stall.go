@@ -39,31 +39,29 @@ func (n *Node) hold(r *router) {
 }
 
 // disclaim lets an owner that is heard after a stall announce itself once more:
-// whoever has not heard its announcements takes us for the owner still. An
-// advert worse than its own makes it do so, as when we yield; to a better one it
-// would yield, so ours gives up.
-func (n *Node) disclaim(r *router, owner Peer) {
-	if !r.believed {
-		return
-	}
-	r.believed = false
-	if own := r.prio.Effective(); own < owner.Priority || own == owner.Priority && r.src.Compare(owner.Addr) < 0 {
-		n.advertise(r)
-	} else {
+// whoever has not heard its announcements takes us for the owner still. It gives
+// up what is not ours any more: an advert as of one that yields could make
+// somebody yield who has taken over since what we hear was sent.
+func (n *Node) disclaim(r *router) {
+	if r.believed {
+		r.believed = false
 		n.release(r)
 	}
 }
 
 // Limit is when somebody who watches this node should take it for stalled and
 // silence its addresses: one advert after an advert was due, or half-way to
-// when a peer's down timer fires. false while nothing is at stake, since no
-// router is master.
+// when a peer's down timer fires; or when a leaving owner should have given up
+// waiting. false while nothing is at stake, since no router answers.
 func (n *Node) Limit() (time.Time, bool) {
 	var limit time.Time
 	for _, r := range n.routers {
-		if r.state == Master {
-			patience := min(r.AdvertInterval, (r.downInterval()-r.AdvertInterval)/2)
+		patience := min(r.AdvertInterval, (r.downInterval()-r.AdvertInterval)/2)
+		switch {
+		case r.state == Master:
 			limit = earliest(limit, r.advertAt.Add(patience))
+		case r.state == Leaving && r.answering:
+			limit = earliest(limit, r.leaveBy.Add(patience))
 		}
 	}
 	return limit, !limit.IsZero()

@@ -36,6 +36,12 @@ func TestLimit(t *testing.T) {
 	if d := limit(); d <= 100*time.Millisecond || d > 200*time.Millisecond {
 		t.Errorf("two masters: %v after an advert at the latest", d)
 	}
+	w.step(m, Resign{Name: "slow"})
+	w.step(m, Resign{Name: "fast"})
+	if d, most := limit(), 4*100*time.Millisecond+200*time.Millisecond; d <= 0 || d > most {
+		t.Errorf("leaving: %v, want at most %v", d, most)
+	}
+	w.run(10 * time.Second)
 	last := m.node.routers[0].advertAt.Add(-100 * time.Millisecond)
 	at, _ := m.node.Limit()
 	if peer := last.Add(3 * 100 * time.Millisecond); !at.Before(peer) {

@@ -90,7 +90,7 @@ type member struct {
 	moved    bool                // by the node, addresses
 	acted    int                 // actions of the last step
 	lastStep time.Duration
-	resumed  time.Duration // after a stall or a pause
+	resumed  time.Duration // after a stall or a pause, or started
 	deadline time.Duration // of the node; never if it has none
 	hearing  []hearing     // for the routers that do not preempt at once
 }
