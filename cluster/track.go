@@ -75,11 +75,8 @@ func trackInterface(r *source.Report, field string, t *v1alpha1.Track) vrrp.Trac
 	interfaceName(r, field+".name", t.Interface.Name)
 	duration(r, field+".upDelay", t.Interface.UpDelay, 0, maxDelay, time.Millisecond)
 	duration(r, field+".downDelay", t.Interface.DownDelay, 0, maxDelay, time.Millisecond)
-	if t.Reverse {
-		r.Refuse(field, source.CodeUnsupported, "cannot be reversed: remove reverse, and change the sign of the weight where that is meant")
-	}
 	return vrrp.TrackInterface{
-		Interface: t.Interface.Name, Weight: int(t.Weight),
+		Interface: t.Interface.Name, Weight: int(t.Weight), Reverse: t.Reverse,
 		UpDelay: t.Interface.UpDelay.Duration, DownDelay: t.Interface.DownDelay.Duration,
 	}
 }

@@ -68,8 +68,7 @@ func TestTrackers(t *testing.T) {
 			[]string{"api 0: https://127.0.0.1:443/readyz, 1s 1s 2 3 200-200 verify by /etc/kubernetes/pki/ca.crt for kubernetes"}, nil},
 		{"interface", track("{name: up, interface: {name: eth1}}"), []string{"eth1 0 0s 0s"}, nil},
 		{"interface with all", track("{name: up, weight: -10, interface: {name: eth1, upDelay: 5s, downDelay: 100ms}}"), []string{"eth1 -10 5s 100ms"}, nil},
-		{"interface reversed", track("{name: up, reverse: true, interface: {name: eth1}}"), nil, []string{
-			"error Unsupported " + at + ".interface: cannot be reversed: remove reverse, and change the sign of the weight where that is meant"}},
+		{"interface reversed", track("{name: up, reverse: true, interface: {name: eth1}}"), []string{"eth1 0 0s 0s reverse"}, nil},
 		{"reverse", track("{name: web, reverse: true, file: {path: /x}}"), []string{"web 0: file /x, 1s 1s 2 3 reverse"}, nil},
 		{"hostile interface", track("{name: up, interface: {name: ../x, upDelay: -1s}}"), nil, []string{
 			"error Invalid " + at + `.interface.name: "../x" is not the name of a network interface`,
@@ -97,7 +96,7 @@ func TestTrackers(t *testing.T) {
 			var got []string
 			for _, r := range state.Routers {
 				for _, l := range r.Track {
-					got = append(got, fmt.Sprint(l.Interface, " ", l.Weight, " ", l.UpDelay, " ", l.DownDelay))
+					got = append(got, strings.TrimSuffix(fmt.Sprint(l.Interface, " ", l.Weight, " ", l.UpDelay, " ", l.DownDelay, " ", map[bool]string{true: "reverse"}[l.Reverse]), " "))
 				}
 				for _, tr := range r.Trackers {
 					got = append(got, trackerText(tr))

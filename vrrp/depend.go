@@ -10,8 +10,9 @@ import (
 
 // tracked is what is known of one Router.Track.
 type tracked struct {
-	up bool      // as it counts
-	at time.Time // when a change that has been seen begins to count; zero for none
+	name string    // the interface
+	up   bool      // as it counts
+	at   time.Time // when a change that has been seen begins to count; zero for none
 }
 
 // refresh follows a change of links or configuration: it finds sources,
@@ -92,8 +93,8 @@ func (n *Node) ownFault(r *router) (Cause, string) {
 		return TrackerDown, r.Fault
 	}
 	for i, t := range r.Track {
-		if t.Weight == 0 && !r.track[i].up {
-			return TrackerDown, fmt.Sprintf("track %s: absent or down", t.Interface)
+		if t.Weight == 0 && r.track[i].up == t.Reverse {
+			return TrackerDown, fmt.Sprintf("track %s: %s", t.Interface, map[bool]string{false: "absent or down", true: "up"}[t.Reverse])
 		}
 	}
 	return NoCause, ""
@@ -111,11 +112,8 @@ func (n *Node) debounce() {
 
 // observe brings r.track up to date with the links.
 func (n *Node) observe(r *router) {
-	if len(r.track) != len(r.Track) {
-		r.track = make([]tracked, len(r.Track))
-		for i, t := range r.Track { // what is new counts at once
-			r.track[i].up = n.links[t.Interface].Up
-		}
+	if !slices.EqualFunc(r.track, r.Track, func(have tracked, want TrackInterface) bool { return have.name == want.Interface }) {
+		r.track = n.follow(r.Track, r.track)
 	}
 	for i, t := range r.Track {
 		tr, up := &r.track[i], n.links[t.Interface].Up
@@ -132,6 +130,19 @@ func (n *Node) observe(r *router) {
 			tr.up, tr.at = up, time.Time{}
 		}
 	}
+}
+
+// follow is what is known of interfaces that are tracked from now on: what was
+// known of them before, or else their state, which counts at once.
+func (n *Node) follow(list []TrackInterface, before []tracked) []tracked {
+	now := make([]tracked, len(list))
+	for i, t := range list {
+		now[i] = tracked{name: t.Interface, up: n.links[t.Interface].Up}
+		if j := slices.IndexFunc(before, func(b tracked) bool { return b.name == t.Interface }); j >= 0 {
+			now[i] = before[j]
+		}
+	}
+	return now
 }
 
 // reprioritize computes every router's priority. Those of a sync group share
@@ -165,9 +176,9 @@ func (r *router) own() Priority {
 	for i, t := range r.Track {
 		switch {
 		case t.Weight > 0 && r.track[i].up:
-			p.Terms = append(p.Terms, Term{Reason: "track " + t.Interface + " up", Delta: t.Weight})
+			p.Terms = append(p.Terms, Term{Reason: "track " + t.Interface + " up", Delta: t.delta()})
 		case t.Weight < 0 && !r.track[i].up:
-			p.Terms = append(p.Terms, Term{Reason: "track " + t.Interface + " down", Delta: t.Weight})
+			p.Terms = append(p.Terms, Term{Reason: "track " + t.Interface + " down", Delta: t.delta()})
 		}
 	}
 	return p

@@ -122,9 +122,20 @@ type TrackInterface struct {
 	// positive, and while it is down, if it is negative (-253..253). With 0 the
 	// router is in Fault while the interface is down.
 	Weight int `json:"weight"`
+	// Reverse changes the sign of what Weight adds, and with a Weight of 0 the
+	// router is in Fault while the interface is up.
+	Reverse bool `json:"reverse,omitempty"`
 	// UpDelay and DownDelay are how long a change must last before it counts.
 	UpDelay   time.Duration `json:"upDelay,omitempty"`
 	DownDelay time.Duration `json:"downDelay,omitempty"`
+}
+
+// delta is what the weight adds when it counts.
+func (t TrackInterface) delta() int {
+	if t.Reverse {
+		return -t.Weight
+	}
+	return t.Weight
 }
 
 // Term is one named contribution to a priority, such as a tracker's or an

@@ -28,8 +28,8 @@ type Track struct {
 
 	// Reverse turns the adjustment round: a positive weight is subtracted while
 	// this is up, what a negative one takes away is added while it is down,
-	// and with weight 0 the router is in FAULT while this is up. Not with
-	// interface. Default: false.
+	// and with weight 0 the router is in FAULT while this is up.
+	// Default: false.
 	//
 	// +optional
 	Reverse bool `json:"reverse,omitempty"`
