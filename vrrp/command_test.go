@@ -91,10 +91,13 @@ func (s *script) simulated(name string, m *member, args []string) {
 	case "unwant": // unwant NODE ROUTER
 		m.wanted = slices.DeleteFunc(slices.Clone(m.wanted), func(r Router) bool { return r.Name == args[0] })
 	case "apply": // apply NODE: what it wants; the first time is what mend goes back to
-		if m.first.routers == nil {
+		first := m.first.routers == nil
+		if first {
 			m.first.routers = m.wanted
 		}
-		s.apply(m)
+		if s.apply(m); first {
+			m.first.admitted = m.routers
+		}
 	case "pause": // pause NODE: a virtual machine stands still
 		m.paused = true
 		m.queue = nil
@@ -125,6 +128,18 @@ func (s *script) apply(m *member) {
 	}
 }
 
+// applyFirst is apply for what a node wanted at first.
+func (s *script) applyFirst(m *member) {
+	m.wanted = m.first.routers
+	if m.dead || m.halted || m.first.admitted == nil {
+		s.apply(m)
+		return
+	}
+	m.routers = m.first.admitted
+	s.hand(m, Configure{Routers: m.routers})
+	m.heard()
+}
+
 func (w *world) stall(m *member) {
 	if !m.runs() {
 		return
@@ -148,7 +163,7 @@ func (w *world) crash(m *member) {
 	*m = member{
 		name: m.name, id: m.id, node: NewNode(), link: m.link, aside: m.aside, wanted: m.wanted, first: m.first,
 		cut: m.cut, deaf: m.deaf, mute: m.mute, watched: m.watched, room: m.room,
-		present: m.present, answers: m.answers, taken: m.taken, deadline: never, dead: true,
+		held: map[Key]time.Duration{}, present: m.present, answers: m.answers, taken: m.taken, deadline: never, dead: true,
 	}
 	clear(m.answers)
 }

@@ -16,6 +16,8 @@ import (
 //   - A leaving owner falls silent only when another answers.
 //   - A backup that does not preempt stays one while it hears a live owner; one
 //     that preempts after a delay waits that long.
+//   - A router that starts, or whose link has come back, listens for as long as
+//     it is told to.
 //   - Each change of state has one of the causes that it can have, and that
 //     cause is true.
 //
@@ -239,11 +241,30 @@ func (w *world) judge(m *member, t Transition, ev Event) {
 	if e, ok := ev.(Received); ok && t.From == Leaving {
 		w.judgeSilence(m, t, e)
 	}
+	w.judgeHold(m, t)
 	for i := range m.hearing {
 		if h := &m.hearing[i]; h.key == t.Key {
 			w.judgePatience(m, t, h)
 			h.lower, h.alive = false, h.alive && t.From != Fault && t.From != Stopped
 		}
+	}
+}
+
+// judgeHold checks that a router listens for as long as it shall.
+func (w *world) judgeHold(m *member, t Transition) {
+	i, ok := m.node.find(t.Key)
+	if !ok {
+		return
+	}
+	if t.To == Master && t.From == Backup && w.at < m.held[t.Key] {
+		w.fail("hold", "%s: %v takes over (%v) %v before it has listened", m.name, t.Key, t.Cause, m.held[t.Key]-w.at)
+	}
+	delete(m.held, t.Key)
+	switch r := m.node.routers[i]; {
+	case t.From == Stopped && t.To == Backup && r.StartupDelay > 0:
+		m.held[t.Key] = w.at + r.StartupDelay
+	case t.From == Fault && t.Cause == LinkUp && r.LinkUpDelay > 0:
+		m.held[t.Key] = w.at + r.LinkUpDelay
 	}
 }
 

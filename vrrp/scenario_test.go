@@ -22,7 +22,8 @@ var (
 
 // TestScenarios runs the scripts in testdata/scenarios. Lines that start with
 // ">" are commands, "#" are comments; everything else is the trace, compared
-// as a whole. The commands are the cases of (*script).command.
+// as a whole. The commands are the cases of (*script).command, worldCommand,
+// nodeCommand and simulated.
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob(*scenarios)
 	if err != nil || len(files) == 0 {

@@ -34,7 +34,7 @@ func (s *script) mend() {
 			continue
 		}
 		s.resume(m)
-		s.apply(m)
+		s.applyFirst(m)
 		for _, l := range m.aside {
 			s.step(m, l)
 		}
@@ -58,7 +58,7 @@ func (s *script) settle() {
 	}
 	s.checkClients()
 	for _, m := range s.nodes {
-		if s.configure(m, m.routers); m.acted != 0 {
+		if s.step(m, Configure{Routers: m.routers}); m.acted != 0 {
 			s.fail("again", "%s: the same configuration again makes %d actions", m.name, m.acted)
 		}
 	}

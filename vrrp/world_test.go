@@ -90,15 +90,17 @@ type member struct {
 	moved    bool                // by the node, addresses
 	acted    int                 // actions of the last step
 	lastStep time.Duration
-	resumed  time.Duration // after a stall or a pause, or started
-	deadline time.Duration // of the node; never if it has none
-	hearing  []hearing     // for the routers that do not preempt at once
+	resumed  time.Duration         // after a stall or a pause, or started
+	deadline time.Duration         // of the node; never if it has none
+	hearing  []hearing             // for the routers that do not preempt at once
+	held     map[Key]time.Duration // until when routers must listen
 }
 
 // state0 is a node as it was at first.
 type state0 struct {
 	addresses []netip.Prefix
-	routers   []Router
+	routers   []Router // as wanted
+	admitted  []Router // and admitted
 }
 
 // never is later than anything.
@@ -115,7 +117,7 @@ func (w *world) add(name string, addrs ...netip.Prefix) *member {
 	m := &member{
 		name: name, id: w.wire.end(), node: NewNode(), link: Link{Interface: "eth0", Up: true, Addresses: addrs},
 		present: map[netip.Prefix]bool{}, taken: map[netip.Addr]bool{}, answers: map[netip.Addr]bool{},
-		deadline: never, room: 100, first: state0{addresses: addrs},
+		deadline: never, room: 100, held: map[Key]time.Duration{}, first: state0{addresses: addrs},
 	}
 	w.nodes = append(w.nodes, m)
 	slices.SortFunc(w.nodes, func(a, b *member) int { return cmp.Compare(a.name, b.name) })
