@@ -286,7 +286,11 @@ func (w *world) judgeSilence(m *member, t Transition, e Received) {
 	if at, ok = o.node.find(t.Key); !ok || o.node.routers[at].wireKey() != mine {
 		return // another router has this VRID there
 	}
-	for _, p := range o.node.routers[at].Addresses {
+	theirs := o.node.routers[at]
+	if theirs.cause == Startup && w.now.Sub(theirs.since) <= 2*w.wire.slowest() {
+		return // or had until now
+	}
+	for _, p := range theirs.Addresses {
 		if v := w.address(p.Addr()); v.mask&^(1<<m.id) == 0 && m.present[p] {
 			w.fail("dark", "%s: %v falls silent for %s, which does not answer for %v", m.name, t.Key, o.name, p)
 		}
