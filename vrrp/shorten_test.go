@@ -20,7 +20,7 @@ func report(t *testing.T, seed uint64, wrong violation) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Error(err)
 	}
-	t.Errorf("schedule %d breaks the rule %q: %s\nshortened from %d commands to %d:\n%s\nthe whole trace: go test ./vrrp -run TestSimulator -v -seed %d\nthis one again:  go test ./vrrp -run TestScenarios -scenarios %s",
+	t.Errorf("schedule %d breaks the rule %q: %s\nshortened from %d commands to %d:\n%s\nthe whole trace: go test ./vrrp -run TestSimulator -v -seed %d\nthis one again:  go test ./vrrp -run TestScenarios -scenarios %s\nto keep it:      put it into vrrp/testdata/scenarios, and -update once it is mended",
 		seed, wrong.rule, wrong.text, len(schedule), len(short), text, seed, file)
 }
 
