@@ -76,7 +76,8 @@ func (w *world) longest() (d time.Duration) {
 
 // patience is how long it may take until a network that has become whole is at
 // rest: a down interval, or the time for which a router has to listen; where
-// preemption is delayed, the delay and another down interval.
+// preemption is delayed, the delay and another down interval; in a sync group,
+// a hand-over and another down interval.
 func (w *world) patience() (wait time.Duration) {
 	interval := w.longest()
 	for _, m := range w.nodes {
@@ -95,7 +96,7 @@ func (w *world) patience() (wait time.Duration) {
 				need += r.PreemptDelay + down
 			}
 			if r.Group != "" {
-				need += 3 * down
+				need += down + 4*interval + 100*time.Millisecond // one hands over what another has a part of
 			}
 			if i, ok := m.node.find(r.Key); ok {
 				now := m.node.routers[i]
