@@ -13,6 +13,7 @@ import (
 
 	"harmony/cluster"
 	"harmony/cluster/gossip"
+	"harmony/vrrp"
 )
 
 // gossipWish is cluster.Gossip on its way to the elector, with the keys. Only
@@ -148,4 +149,13 @@ func writeGossip(w io.Writer, s *gossip.Status, now time.Time) {
 		}
 		fmt.Fprintf(w, "%s\t%v\t%s\t%s\t%s\n", p.Node, p.Addr, p.Interface, p.State, heard)
 	}
+}
+
+// farewell sends by gossip what an elector that has died cannot.
+func farewell(o Options) (send func(vrrp.Send) error, hangUp func()) {
+	f, err := gossip.NewFarewell(o.Node, o.RunDir.gossip())
+	if err != nil {
+		return func(vrrp.Send) error { return err }, func() {}
+	}
+	return f.Send, f.Close
 }

@@ -147,13 +147,19 @@ func keysStayHidden(t *testing.T, h *host) {
 	}
 }
 
-// TestLabGossipElectorKilled: the worker gives the routers up, or the peer
-// finds out by itself; then there is one owner, and the next life returns.
+// TestLabGossipElectorKilled: the worker gives the routers up by gossip, and
+// the next life of the node is heard again.
 func TestLabGossipElectorKilled(t *testing.T) {
 	_, a, b := gossipPair(t)
 	s, _ := a.status()
 	a.kill(s.Election.PID)
-	b.await("took over", b.owns)
+	b.await("took over", b.master)
+	taken, _ := b.status()
+	for _, r := range taken.Election.Routers {
+		if r.Cause != vrrp.PeerReleased {
+			t.Errorf("%v took over by %v: %s", r.Router.Key, r.Cause, r.Why)
+		}
+	}
 	a.await("has surrendered", a.clean)
 	<-a.exited
 	a.start()

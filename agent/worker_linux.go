@@ -341,7 +341,9 @@ func (w *worker) surrender() error {
 		return errors.Join(ErrElectorGone, unwatched, fmt.Errorf("surrendering: %w", err))
 	}
 	owned = vrrp.SecretsOf(w.plan.Routers).Restore(owned)
-	err = errors.Join(vrrp.Surrender(owned, vips, w.election.Fenced, w.o.Log), vips.Sweep(nil), vips.Close())
+	carry, hangUp := farewell(w.o)
+	defer hangUp()
+	err = errors.Join(vrrp.Surrender(owned, vips, w.election.Fenced, carry, w.o.Log), vips.Sweep(nil), vips.Close())
 	w.notifier.Tell(stopped(w.election.Routers))
 	w.closeNotifier()
 	return errors.Join(ErrElectorGone, err, unwatched)

@@ -204,7 +204,8 @@ const surrenderLimit = 5 * time.Second
 // engine owned: priority 0 from somebody else disturbs the true owner. Where
 // the addresses are silent already, so that they contest nobody, they stay
 // until another node had the time to take over, for those who know the way.
-func Surrender(routers []Router, act Actuator, silent bool, log *slog.Logger) error {
+// carry sends the adverts of routers with Gossip.
+func Surrender(routers []Router, act Actuator, silent bool, carry func(Send) error, log *slog.Logger) error {
 	w, err := openLinks()
 	if err != nil {
 		return err
@@ -212,7 +213,7 @@ func Surrender(routers []Router, act Actuator, silent bool, log *slog.Logger) er
 	defer w.close()
 	var errs []error
 	for _, r := range routers {
-		if err := surrender(w, r, routers); err != nil {
+		if err := surrender(w, r, routers, carry); err != nil {
 			errs = append(errs, fmt.Errorf("surrender %v: %w", r.Key, err))
 		}
 	}
@@ -241,19 +242,20 @@ func surrenderHold(routers []Router) (hold time.Duration) {
 }
 
 // surrender sends priority 0 for one router.
-func surrender(w *links, r Router, all []Router) error {
-	if r.Gossip != 0 {
-		return nil // the peers hear our silence
-	}
+func surrender(w *links, r Router, all []Router, carry func(Send) error) error {
 	link, index, err := w.read(r.Interface)
 	if err != nil {
 		return err
 	}
-	c, err := openConn(index, connKey{r.Interface, r.Family, r.Auth.Type == AuthAH})
-	if err != nil {
-		return err
+	send := carry
+	if r.Gossip == 0 {
+		c, err := openConn(index, connKey{r.Interface, r.Family, r.Auth.Type == AuthAH})
+		if err != nil {
+			return err
+		}
+		defer c.close()
+		send = c.send
 	}
-	defer c.close()
 	n := NewNode()
 	n.Step(link, time.Time{})
 	n.Step(Configure{Routers: all}, time.Time{})
@@ -265,7 +267,7 @@ func surrender(w *links, r Router, all []Router) error {
 	n.routers[i].memory.follow(n.now)
 	var errs []error
 	for _, s := range n.sign(n.routers[i], n.routers[i].releases) {
-		errs = append(errs, c.send(s))
+		errs = append(errs, send(s))
 	}
 	return errors.Join(errs...)
 }

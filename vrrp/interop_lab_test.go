@@ -191,7 +191,7 @@ func TestLabSurrender(t *testing.T) {
 			p.must(p.a.Do(func() error {
 				return errors.Join(
 					kernelAddresses{}.Add("eth0", []netip.Prefix{c.vip()}),
-					vrrp.Surrender([]vrrp.Router{c.router(200)}, kernelAddresses{}, false, slog.New(slog.DiscardHandler)),
+					vrrp.Surrender([]vrrp.Router{c.router(200)}, kernelAddresses{}, false, nil, slog.New(slog.DiscardHandler)),
 				)
 			}))
 			p.owner(p.b)

@@ -220,6 +220,19 @@ func (b *book) audience() []*peer {
 	return list
 }
 
+// outline is what is kept of a peer over a crash of ours.
+func (b *book) outline(name string) (o struct {
+	life, ours uint64
+	addr       netip.AddrPort
+	left       bool
+}) {
+	o.ours = b.epoch
+	if p := b.peers[name]; p != nil {
+		o.life, o.addr, o.left = p.epoch, p.addr, p.left
+	}
+	return o
+}
+
 // live are the peers that have been heard lately.
 func (b *book) live(now time.Time) []*peer {
 	return slices.DeleteFunc(b.audience(), func(p *peer) bool { return now.Sub(p.heard) > silence })

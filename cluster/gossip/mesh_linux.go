@@ -7,11 +7,11 @@ package gossip
 
 import (
 	"crypto/cipher"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,8 +42,7 @@ type Options struct {
 // vrrp.Carrier; its methods are safe for concurrent use.
 type Mesh struct {
 	o       Options
-	nonce   atomic.Uint64 // the last one used, below prefix
-	prefix  [4]byte
+	nonces  nonces
 	sealers atomic.Pointer[sealers]
 	start   sync.Once
 	finish  sync.Once
@@ -76,12 +75,9 @@ func New(o Options) (*Mesh, error) {
 		return nil, fmt.Errorf("node name %q is not 1..%d bytes long", o.Node, maxName)
 	}
 	m := &Mesh{o: o, ring: newRing(nil), ways: map[string]*way{}, books: map[string]*book{}, nudge: make(chan struct{}, 1)}
-	var seed [12]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return nil, fmt.Errorf("start gossip: %w", err)
+	if err := m.nonces.seed(); err != nil {
+		return nil, err
 	}
-	m.prefix = [4]byte(seed[:4])
-	m.nonce.Store(binary.BigEndian.Uint64(seed[4:]))
 	if o.State != "" {
 		var err error
 		if m.saved, err = load(o.State); err != nil {
@@ -205,10 +201,7 @@ func (m *Mesh) seal(text []byte, p *peer) []byte {
 			by = 0
 		}
 	}
-	var nonce [nonceLen]byte
-	copy(nonce[:], m.prefix[:])
-	binary.BigEndian.PutUint64(nonce[4:], m.nonce.Add(1))
-	return packUser(s.aeads[by], nonce, text)
+	return packUser(s.aeads[by], m.nonces.next(), text)
 }
 
 // run does what may take its time: it greets peers, leads rotations, and keeps
@@ -265,6 +258,7 @@ func (m *Mesh) keep() {
 	if dirty {
 		m.dirty = false
 		m.saved.store(m.ring, m.rotation)
+		m.saved.Ways = m.known()
 	}
 	copied := m.saved
 	m.mu.Unlock()
@@ -274,4 +268,20 @@ func (m *Mesh) keep() {
 	if err := copied.save(m.o.State); err != nil {
 		m.o.Log.Error("gossip keys are not kept over a restart", "err", err)
 	}
+}
+
+// known is whom a Farewell would speak to. m.mu is held.
+func (m *Mesh) known() []storedWay {
+	var list []storedWay
+	for iface, w := range m.ways {
+		s := storedWay{Interface: iface, Life: w.book.epoch}
+		for _, p := range w.book.audience() {
+			if p.epoch != 0 {
+				s.Peers = append(s.Peers, storedPeer{p.name, p.addr, p.epoch})
+			}
+		}
+		list = append(list, s)
+	}
+	slices.SortFunc(list, func(a, b storedWay) int { return strings.Compare(a.Interface, b.Interface) })
+	return list
 }

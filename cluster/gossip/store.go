@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -17,11 +18,25 @@ type stored struct {
 	Epoch    uint64      `json:"epoch"`
 	Secret   []string    `json:"secret,omitempty"` // fingerprints of the configured keys
 	Keys     []storedKey `json:"keys,omitempty"`
+	Ways     []storedWay `json:"ways,omitempty"`
 	Rotation *struct {
 		Generation uint64 `json:"generation"`
 		Key        []byte `json:"key"`
 		Using      bool   `json:"using"`
 	} `json:"rotation,omitempty"` // under way, led by this node
+}
+
+// storedWay is whom the node knows on an interface, and in which of its lives.
+type storedWay struct {
+	Interface string       `json:"interface"`
+	Life      uint64       `json:"life"`
+	Peers     []storedPeer `json:"peers,omitempty"`
+}
+
+type storedPeer struct {
+	Name string         `json:"name"`
+	Addr netip.AddrPort `json:"addr"`
+	Life uint64         `json:"life"`
 }
 
 type storedKey struct {
@@ -75,6 +90,18 @@ func (s *stored) store(r *ring, o *rotation) {
 	}
 }
 
+// ring is the one that was stored.
+func (s stored) ring() *ring {
+	r := &ring{}
+	for _, k := range s.Keys {
+		if key, err := NewKey(k.Key); err == nil {
+			r.keys = append(r.keys, ringKey{stamp: stamp{k.Generation, key.mark()}, key: key, use: k.Use, expires: k.Expires})
+		}
+	}
+	r.sort()
+	return r
+}
+
 // restore is the ring of a configuration, with what earlier lives have made of
 // it. Keys that the configuration has lost stay readable for Grace. One that it
 // has got, and has first, shall be rotated to: want is that key.
@@ -89,18 +116,12 @@ func (s *stored) restore(keys []Key, now time.Time) (r *ring, want *Key) {
 	if len(keys) == 0 || len(s.Keys) == 0 {
 		return r, nil
 	}
-	old := &ring{}
-	for _, k := range s.Keys {
-		key, err := NewKey(k.Key)
-		if err != nil {
-			continue
+	old := s.ring()
+	for i, k := range old.keys {
+		configured := slices.Contains(marks, k.mark.String())
+		if !configured && slices.Contains(before, k.mark.String()) && !k.use && k.expires.IsZero() {
+			old.keys[i].expires = now.Add(Grace)
 		}
-		entry := ringKey{stamp: stamp{k.Generation, key.mark()}, key: key, use: k.Use, expires: k.Expires}
-		configured := slices.Contains(marks, key.Fingerprint())
-		if !configured && slices.Contains(before, key.Fingerprint()) && !entry.use && entry.expires.IsZero() {
-			entry.expires = now.Add(Grace)
-		}
-		old.keys = append(old.keys, entry)
 	}
 	for _, k := range r.keys {
 		if _, ok := old.find(k.mark); !ok && !slices.Contains(before, k.mark.String()) {

@@ -124,7 +124,9 @@ func (w *way) judge(m message, sealedBy mark) bool {
 	if m.kind == kindHello && m.from != w.book.self && w.book.outlive(m.to) {
 		w.mesh.o.Log.Warn("this node's clock was ahead in its last life; it goes on from there", "iface", w.iface)
 	}
+	before := w.book.outline(m.from)
 	p, v := w.book.take(m, sealedBy, now)
+	w.mesh.dirty = w.mesh.dirty || w.book.outline(m.from) != before
 	switch v {
 	case accept:
 		delete(w.deaf, p.addr.Addr())
