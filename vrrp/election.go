@@ -52,6 +52,7 @@ func (n *Node) hear(e Received, a Advert) {
 		case Leaving:
 			n.leavingHears(r, from, a.Interval)
 		}
+		n.bound = earliest(n.bound, r.deadline())
 	}
 }
 

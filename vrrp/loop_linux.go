@@ -156,24 +156,35 @@ func (l *loop) run() error {
 		defer l.Pulse(time.Time{}) // the addresses are gone
 	}
 	for !l.halting || !l.node.Idle() {
-		at, _ := l.node.Deadline()
 		l.pulse()
-		if err := l.poller.wait(at); err != nil {
+		if err := l.poller.wait(l.node.soonest(time.Now())); err != nil {
 			return l.abandon(err)
 		}
-		l.drainConns()
-		if l.links.drain(l.scratch) {
+		l.drainConns(l.poller.ready)
+		if l.poller.ready(l.links.fd) && l.links.drain(l.scratch) {
 			l.refreshLinks(slices.Collect(maps.Keys(l.known)))
 		}
-		l.runCommands()
-		l.refreshLinks(l.calm())
-		if at, ok := l.node.Deadline(); ok && !time.Now().Before(at) {
-			l.drainConns() // reading links and commands took time
+		if l.poller.ready(l.wake) {
+			l.runCommands()
+			l.refreshLinks(l.calm())
+		}
+		if l.due() {
+			l.drainConns(anyway) // what the poller has not seen yet
 			l.step(Tick{})
 		}
 	}
 	return nil
 }
+
+// due says whether a timer of the node has run out.
+func (l *loop) due() bool {
+	now := time.Now()
+	at := l.node.soonest(now)
+	return !at.IsZero() && !now.Before(at)
+}
+
+// anyway is a drainConns of all sockets.
+func anyway(int) bool { return true }
 
 // pulse tells a watchdog, if there is one, by when it will be told again.
 func (l *loop) pulse() {
@@ -203,10 +214,14 @@ func (l *loop) runCommands() {
 	}
 }
 
-// drainConns hears every packet that has arrived.
-func (l *loop) drainConns() {
-	l.drainWays()
+// drainConns hears every packet that has arrived at the sockets that are
+// ready.
+func (l *loop) drainConns(ready func(fd int) bool) {
+	l.drainWays(ready)
 	for _, c := range l.conns {
+		if !ready(c.fd) {
+			continue
+		}
 		for range drainLimit {
 			e, err := c.receive()
 			if err == nil {

@@ -204,6 +204,7 @@ func (n *Node) change(r *router, to State, why Cause, text string) {
 	n.out = append(n.out, Transition{Key: r.Key, At: n.now, From: r.state, To: to, Cause: why, Priority: r.prio.Effective(), Text: text})
 	r.state, r.since, r.cause, r.text = to, n.now, why, text
 	r.counters.Transitions++
+	n.served, n.bounded = time.Time{}, false
 	r.released, r.graced, r.preemptAt, r.notBefore, r.claim = false, false, time.Time{}, time.Time{}, nil
 	r.advertAt, r.repairAt, r.leaveBy, r.restoring, r.announce = time.Time{}, time.Time{}, time.Time{}, false, schedule{}
 }

@@ -47,6 +47,12 @@ type Node struct {
 	keep      bool // Halt.Keep
 	strays    Drops
 
+	// Kept from one advert to the next, for with 255 routers it is most of what
+	// an advert would cost to look at all of them.
+	served  time.Time // until when wakeAll finds nobody to wake; zero when that is not known
+	bound   time.Time // of soonest,
+	bounded bool      // if it is known
+
 	allowance   float64 // of announcements that rivals make us send, when
 	allowanceAt time.Time
 
@@ -94,8 +100,11 @@ func NewNode() *Node {
 func (n *Node) Step(ev Event, now time.Time) []Action {
 	n.now = now
 	n.out, n.then, n.gone = n.out[:0], n.then[:0], n.gone[:0]
-	for _, r := range n.routers {
-		n.wake(r)
+	if n.now.After(n.served) {
+		n.served = n.wakeAll()
+	}
+	if _, heard := ev.(Received); !heard {
+		n.served, n.bounded = time.Time{}, false // priorities, intervals and timers may change
 	}
 	switch ev := ev.(type) {
 	case Configure:
@@ -152,6 +161,17 @@ func (n *Node) Deadline() (time.Time, bool) {
 		first = earliest(first, r.deadline())
 	}
 	return first, !first.IsZero()
+}
+
+// soonest is Deadline, or while that is still to come somewhat earlier: it
+// costs nothing where only adverts have come since, each of which puts off what
+// it touches. The zero time means never.
+func (n *Node) soonest(now time.Time) time.Time {
+	if !n.bounded || !n.bound.IsZero() && !now.Before(n.bound) {
+		n.bound, _ = n.Deadline()
+		n.bounded = true
+	}
+	return n.bound
 }
 
 // Idle says that there are no routers, not even leaving ones.

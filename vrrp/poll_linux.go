@@ -19,7 +19,9 @@ type poller struct {
 	file   *os.File // the epoll set
 	conn   syscall.RawConn
 	timer  int
+	armed  time.Time // what the timer is set to; zero when it is not
 	events [16]unix.EpollEvent
+	count  int // of events, of the last wait
 }
 
 // openPoller makes a poller without descriptors. The caller closes it.
@@ -68,14 +70,10 @@ func (p *poller) remove(fd int) {
 }
 
 // wait sleeps until a descriptor can be read or the deadline has passed; the
-// zero deadline is none.
+// zero deadline is none. It may return early.
 func (p *poller) wait(deadline time.Time) error {
-	var at unix.ItimerSpec // zero disarms
-	if !deadline.IsZero() {
-		at.Value = unix.NsecToTimespec(max(1, int64(time.Until(deadline))))
-	}
-	if err := unix.TimerfdSettime(p.timer, 0, &at, nil); err != nil {
-		return os.NewSyscallError("timerfd_settime", err)
+	if err := p.arm(deadline); err != nil {
+		return err
 	}
 	var failure error
 	err := p.conn.Read(func(set uintptr) bool {
@@ -83,7 +81,38 @@ func (p *poller) wait(deadline time.Time) error {
 		if err != nil && !errors.Is(err, unix.EINTR) {
 			failure = os.NewSyscallError("epoll_wait", err)
 		}
+		p.count = max(0, n)
 		return n > 0 || failure != nil
 	})
 	return errors.Join(failure, err)
+}
+
+// arm sets the timer. One that is set already and fires earlier stays: on a
+// backup each advert puts the deadline off, and to wake up once too often
+// costs less than to set the timer each time.
+func (p *poller) arm(deadline time.Time) error {
+	now := time.Now()
+	switch {
+	case p.armed.After(now) && (deadline.IsZero() || !deadline.Before(p.armed)):
+		return nil
+	case p.armed.IsZero() && deadline.IsZero():
+		return nil
+	}
+	var at unix.ItimerSpec // zero disarms
+	if !deadline.IsZero() {
+		at.Value = unix.NsecToTimespec(max(1, int64(deadline.Sub(now))))
+	}
+	p.armed = deadline
+	return os.NewSyscallError("timerfd_settime", unix.TimerfdSettime(p.timer, 0, &at, nil))
+}
+
+// ready says whether the last wait has seen that a descriptor can be read.
+// There may be more than it says; the next wait sees these.
+func (p *poller) ready(fd int) bool {
+	for _, e := range p.events[:p.count] {
+		if int(e.Fd) == fd {
+			return true
+		}
+	}
+	return false
 }

@@ -10,6 +10,18 @@ import (
 // this harms nobody: what had arrived meanwhile is heard before any timer acts
 // (Tick says so), and a master that comes too late listens before it speaks.
 
+// wakeAll wakes every router, and says until when none needs it again.
+func (n *Node) wakeAll() time.Time {
+	until := n.now.Add(time.Minute)
+	for _, r := range n.routers {
+		n.wake(r)
+		if r.state == Master {
+			until = earliest(until, r.advertAt.Add(r.downInterval()))
+		}
+	}
+	return until
+}
+
 // wake makes a master that we have not served for longer than its down
 // interval a backup: every peer's down timer has fired since, so that somebody
 // else is the owner, if there is anybody. Its addresses fall silent, but stay

@@ -104,9 +104,12 @@ func (l *loop) calm() []string {
 	return slices.Compact(names)
 }
 
-// drainWays hears every advert that has arrived by gossip.
-func (l *loop) drainWays() {
+// drainWays hears every advert that has arrived by gossip, as drainConns does.
+func (l *loop) drainWays(ready func(fd int) bool) {
 	for iface, w := range l.ways {
+		if !ready(w.FD()) {
+			continue
+		}
 		for range drainLimit {
 			e, err := w.Receive()
 			if errors.Is(err, ErrNoAdvert) {
