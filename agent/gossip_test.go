@@ -44,6 +44,13 @@ func TestGossipWish(t *testing.T) {
 	}
 }
 
+// TestWireOptionsGossip: status -o wide tells that adverts go by gossip.
+func TestWireOptionsGossip(t *testing.T) {
+	if got := wireOptions(vrrp.Router{Gossip: 4711}); got != " by gossip" {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestWriteKeys(t *testing.T) {
 	now := time.Unix(1000, 0)
 	s := gossip.Status{

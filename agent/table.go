@@ -67,7 +67,7 @@ func writeRouters(w io.Writer, s Status, wide bool, now time.Time) {
 		if wide {
 			c := r.Counters
 			fmt.Fprintf(w, "\t\t\t\t%s vrid %d version %v%s\tsent %d, received %d, dropped %d, transitions %d, announcements %d, rivals %d, split brains %d, stalls %d\n",
-				r.Router.Home(), r.Router.VRID, r.Router.Version, wireOptions(r.Router),
+				r.Router.Home(), max(r.Router.Gossip, uint32(r.Router.VRID)), r.Router.Version, wireOptions(r.Router),
 				c.Sent, c.Received, total(c.Dropped), c.Transitions, c.Announced, c.Rivals, c.SplitBrains, c.Stalls)
 		}
 	}
@@ -112,6 +112,9 @@ func writeTrackers(w io.Writer, s Status, now time.Time) {
 
 // wireOptions names what of a router's adverts is not as usual.
 func wireOptions(r vrrp.Router) (text string) {
+	if r.Gossip != 0 {
+		text += " by gossip"
+	}
 	if r.Checksum == vrrp.MessageOnly {
 		text += " checksum " + r.Checksum.String()
 	}
