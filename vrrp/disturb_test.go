@@ -122,7 +122,7 @@ func (g *generator) retune(n *plan) {
 	i := g.rnd.IntN(len(g.names))
 	k := g.names[i]
 	words := []string{"want", n.name, id(k)}
-	switch g.rnd.IntN(8) {
+	switch g.rnd.IntN(9) {
 	case 0, 1:
 		words = append(words, fmt.Sprintf("term=%d", g.rnd.IntN(200)-100))
 	case 2:
@@ -137,6 +137,8 @@ func (g *generator) retune(n *plan) {
 		words = append(words, "fault="+pick(g, "", "nginx:dead"))
 	case 7:
 		words = append(words, g.holds()...)
+	case 8: // version 2 hears only its own interval
+		words = append(words, "advert="+(g.interval*time.Duration(1+g.rnd.IntN(3))).String())
 	}
 	g.say(words...)
 	g.say("apply", n.name)
