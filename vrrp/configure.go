@@ -47,7 +47,7 @@ func (n *Node) reconfigure(r *router, w Router) {
 		return
 	}
 	if !r.preemptAt.IsZero() && (r.Preempt != w.Preempt || r.PreemptDelay != w.PreemptDelay) {
-		r.released, r.preemptAt, r.downFrom = false, time.Time{}, n.now // to be judged by the new mode
+		r.released, r.preemptAt, r.downFrom, r.claim = false, time.Time{}, n.now, nil // to be judged by the new mode
 	}
 	r.Router = w
 	if w.Version == VRRPv2 { // which has no interval to learn
