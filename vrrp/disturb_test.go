@@ -61,11 +61,11 @@ func (g *generator) disturb() {
 // toggle begins something, or ends it.
 func (g *generator) toggle(n *plan, begin, end string) {
 	if n.on[end] {
-		begin, end = end, begin
-		delete(n.on, begin)
-	} else {
-		n.on[end] = true
+		delete(n.on, end)
+		g.say(end, n.name)
+		return
 	}
+	n.on[end] = true
 	g.say(begin, n.name)
 }
 

@@ -18,8 +18,8 @@ func TestSoonest(t *testing.T) {
 	early := 0
 	for range 20000 {
 		now = now.Add(time.Duration(rnd.IntN(20)) * time.Millisecond)
-		at, deadline := n.soonest(now), time.Time{}
-		deadline, _ = n.Deadline()
+		at := n.soonest(now)
+		deadline, _ := n.Deadline()
 		switch {
 		case at.IsZero() != deadline.IsZero() || at.After(deadline):
 			t.Fatalf("soonest %v is after the deadline %v", at, deadline)

@@ -146,7 +146,6 @@ func fillHarmony(_ context.Context, o options, nd *lab.Node, folder string, time
 		if err != nil {
 			return err
 		}
-		defer t.Close()
 		set := func(want []ipvs.Service, commands int) func() error {
 			return func() error {
 				r, err := t.Set(want)
@@ -160,6 +159,7 @@ func fillHarmony(_ context.Context, o options, nd *lab.Node, folder string, time
 			took(times, "harmony", set(o.table(1), o.services*(o.reals+1))),
 			took(times, noop, set(o.table(1), 0)),
 			took(times, oneWeight, set(o.table(2), 1)),
+			t.Close(),
 		)
 	})
 }
