@@ -60,16 +60,15 @@ func takeover(advert time.Duration) time.Duration { return 3*advert + skew(adver
 func (s series) bar(beside series) (text string, held bool) {
 	switch {
 	case s.peer == "mixed":
-		// The kernel delivers to a new IPv6 address a moment after it was added,
-		// and keepalived announces it at once: what a client sends in between
-		// is lost, whoever had the address before.
-		return fmt.Sprintf("0 lost over IPv4 (over IPv6 %d, by keepalived)", s.total-s.total4), s.total4 == 0
+		// Over IPv6 it is not held: the kernel delivers to a new address a moment
+		// after it was added, and keepalived announces it at once.
+		return fmt.Sprintf("0 lost (%d over IPv6)", s.total-s.total4), s.total == 0
 	case s.event == "stop" || strings.HasPrefix(s.event, "return"):
 		return "0 lost", s.total == 0
 	case s.event == "cut" && len(beside.dark) > 0:
 		// The median of 30 moments of an advert wanders by a tenth of it.
 		limit := median(beside.dark) + s.advert/10 + time.Millisecond
-		return fmt.Sprintf("median ≤ keepalived's (%v)", short(limit)), median(s.dark) <= limit
+		return fmt.Sprintf("median ≤ keepalived's + advert/10 + 1ms (%v)", short(limit)), median(s.dark) <= limit
 	case strings.HasPrefix(s.event, "kill"):
 		limit, both := skew(s.advert)+atOnce, takeover(s.advert)+resolution
 		return fmt.Sprintf("dark ≤ %v, two answer ≤ %v", short(limit), short(both)), worst(s.dark) <= limit && worst(s.overlap) <= both
