@@ -77,7 +77,7 @@ func (s *script) setPath(p *path, args []string) {
 	case "dup": // percent
 		p.dup = uint8(s.number(args[1]))
 	case "slow": // by up to so much
-		p.jitter, s.wire.slowed = s.duration(args[1]), true
+		p.jitter, s.vague = s.duration(args[1]), true
 	default:
 		s.fatal("unknown property %q of a path", args[0])
 	}

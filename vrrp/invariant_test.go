@@ -279,7 +279,7 @@ func (w *world) judgeSilence(m *member, t Transition, e Received) {
 	if !o.runs() || o.cut || o.halted || m.resumed == w.at || o.resumed > 0 && w.at-o.resumed <= 2*w.wire.slowest() {
 		return // it has gone since, or may have, or speaks of long ago
 	}
-	if w.wire.slowed || m.node.routers[at].skewOf(heardIn(e).Priority) <= 2*w.wire.slowest() {
+	if w.vague || m.node.routers[at].skewOf(heardIn(e).Priority) <= 2*w.wire.slowest() {
 		return // its last word comes as late as its first could
 	}
 	mine := m.node.routers[at].wireKey()

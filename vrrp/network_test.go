@@ -16,7 +16,6 @@ type wire struct {
 	base    path        // what mend goes back to
 	side    [ends]uint8 // of a partition
 	used    int
-	slowed  bool     // a path was ever slower than that
 	flights []flight // a heap, the earliest first
 	sent    uint32
 }

@@ -224,6 +224,7 @@ func (s *script) amend(routers []Router, args []string) []Router {
 		key, value, _ := strings.Cut(arg, "=")
 		switch key {
 		case "vrid":
+			s.vague = s.vague || r.VRID != 0
 			r.VRID = uint8(s.number(value))
 		case "interface":
 			r.Interface = value

@@ -31,6 +31,7 @@ type world struct {
 	moved      int          // transitions
 	seen       *coverage    // nil: not counted
 
+	vague    bool // adverts may be late, or those of another router with the VRID
 	virtuals []*virtual
 	overlaps []overlap
 }
