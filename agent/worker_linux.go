@@ -186,6 +186,9 @@ func drain(c <-chan struct{}) {
 
 func (w *worker) told(m toWorker) {
 	if m.Election != nil {
+		for _, iface := range recovered(w.election.Routers, m.Election.Routers) {
+			forgetUnreachable(iface, w.o.Log)
+		}
 		w.election = *m.Election
 	}
 	if m.Tracked != nil {
